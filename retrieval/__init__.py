@@ -1,0 +1,1 @@
+"""Encoders, embedding, retrieval and RAG decoding. Imports ``index`` only."""
