@@ -1,0 +1,262 @@
+"""What the service can do, as values: queries, results, and the protocol that ``service/pipeline.py`` fulfils.
+
+The HTTP edge knows nothing but this file. Every method is synchronous and thread-safe; routes call it from a worker thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from editing.edit import EditRequest
+from service.engines import FinishReason, SamplingParams
+
+Role = Literal["system", "user", "assistant"]
+EditStatus = Literal["active", "rolled_back", "superseded"]
+StatusFilter = Literal["active", "rolled_back", "superseded", "all"]
+Mode = Literal["concat", "sequence", "token"]
+EditChoice = Literal["active", "none"] | tuple[str, ...]  # the edits in force, no edits, or exactly these
+OnPiece = Callable[[str], None]  # may raise service.errors.ClientGone: generation stops and lets it through
+Report = Mapping[str, Any]  # ``report`` of an edit in the JSON form of the contract
+Event = Mapping[str, Any]  # one ledger event in the JSON form of the contract
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class GenerateQuery:
+    """Exactly one of ``prompt`` and ``messages`` is given. ``raw`` goes with ``prompt`` only."""
+
+    params: SamplingParams
+    prompt: str | None = None
+    messages: tuple[Message, ...] | None = None
+    raw: bool = False
+    revision: int | None = None
+    edits: EditChoice = "active"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A generated text, the revision it was made at and the edits that were in scope."""
+
+    text: str
+    finish_reason: FinishReason
+    revision: int
+    edits_used: tuple[str, ...]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class EditOptions:
+    """How an edit is to be made.
+
+    Attributes:
+        if_match: the revision that the head must have, or None when any will do.
+        fingerprint: digest of the request body; the same ``idempotency_key`` with another fingerprint is refused.
+    """
+
+    actor: str
+    reason: str | None = None
+    dry_run: bool = False
+    force: bool = False
+    if_match: int | None = None
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """A made (or, with ``id`` None, a rehearsed) edit. ``revision`` is that of its event, or the head's for a dry run."""
+
+    id: str | None
+    revision: int
+    status: EditStatus
+    created_at: str  # RFC 3339, UTC
+    actor: str
+    request: EditRequest
+    report: Report
+    reason: str | None = None
+    supersedes: tuple[str, ...] = ()
+    replayed: bool = False  # the first answer again, because the idempotency key was seen before
+
+
+@dataclass(frozen=True)
+class EditRecord:
+    """An edit as the log knows it. ``events`` is filled by ``edit_by_id`` only."""
+
+    id: str
+    revision: int
+    status: EditStatus
+    created_at: str
+    actor: str
+    request: EditRequest
+    report: Report
+    reason: str | None = None
+    supersedes: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class EditsPage:
+    """``next_cursor`` is opaque to clients; None on the last page. ``revision`` is the head the page was read at."""
+
+    edits: tuple[EditRecord, ...]
+    next_cursor: str | None
+    revision: int
+
+
+@dataclass(frozen=True)
+class RollbackResult:
+    """The state after a rollback or a restore."""
+
+    revision: int
+    active: tuple[str, ...]
+    rolled_back: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LogVerification:
+    """``first_bad_seq`` and ``why`` are set when ``ok`` is false."""
+
+    ok: bool
+    events: int
+    head_hash: str
+    first_bad_seq: int | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class RetrievedPassage:
+    """A passage with its place in the result (``rank`` counts from 1)."""
+
+    id: str
+    title: str
+    text: str
+    score: float
+    rank: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """Passages in order of score and the version of the index that gave them."""
+
+    passages: tuple[RetrievedPassage, ...]
+    index: str
+
+
+@dataclass(frozen=True)
+class AskQuery:
+    """A question that is answered from passages."""
+
+    question: str
+    params: SamplingParams
+    k: int = 5
+    mode: Mode = "concat"
+    revision: int | None = None
+    edits: EditChoice = "active"
+
+
+@dataclass(frozen=True)
+class UsedPassage:
+    """A passage that was given to the model; ``weight`` only in the modes that marginalise."""
+
+    passage: RetrievedPassage
+    cited: bool
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class AskAnswer:
+    """An answer and what it rests on."""
+
+    answer: str
+    passages: tuple[UsedPassage, ...]
+    finish_reason: FinishReason
+    revision: int
+    edits_used: tuple[str, ...]
+    index: str
+    mode: Mode
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """One version of the index. ``dimension`` is that of the vectors, ``type`` FAISS's name of the index."""
+
+    version: str
+    passages: int
+    dimension: int
+    type: str
+    built_at: str
+    active: bool
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is being served."""
+
+    base_model: str
+    base_digest: str
+    editor: str | None
+    editor_digest: str | None
+    edited_layers: tuple[str, ...]
+    revision: int
+    active_edits: int
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A part that is not usable yet: ``what`` is "model", "index" or "ledger"."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether every part is usable, and if not, which are missing."""
+
+    ready: bool
+    missing: tuple[Missing, ...] = ()
+
+
+class UseCases(Protocol):
+    """Everything that the HTTP edge asks for. Errors are those of ``editing.errors``, ``index.errors`` and ``service.errors``."""
+
+    def generate(self, query: GenerateQuery, on_text: OnPiece | None = None) -> Answer: ...
+
+    def edit(self, request: EditRequest, options: EditOptions) -> EditResult: ...
+
+    def rollback(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RollbackResult: ...
+
+    def restore(self, to_revision: int, actor: str, reason: str | None, if_match: int | None) -> RollbackResult: ...
+
+    def edits(self, status: StatusFilter, limit: int, cursor: str | None) -> EditsPage: ...
+
+    def edit_by_id(self, edit_id: str) -> EditRecord: ...
+
+    def log(self, after: int, limit: int) -> Sequence[Event]: ...
+
+    def verify_log(self) -> LogVerification: ...
+
+    def retrieve(self, query: str, k: int) -> Retrieved: ...
+
+    def ask(self, query: AskQuery, on_text: OnPiece | None = None) -> AskAnswer: ...
+
+    def indexes(self) -> Sequence[IndexInfo]: ...
+
+    def activate(self, version: str) -> IndexInfo: ...
+
+    def model(self) -> ModelInfo: ...
+
+    def readiness(self) -> Readiness: ...
