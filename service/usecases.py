@@ -1,6 +1,7 @@
 """What the service can do, as values: queries, results, and the protocol that ``service/pipeline.py`` fulfils.
 
-The HTTP edge knows nothing but this file. Every method is synchronous and thread-safe; routes call it from a worker thread.
+The HTTP edge knows nothing but this file. Every method is synchronous and thread-safe;
+routes call it from a worker thread.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class EditOptions:
 
 @dataclass(frozen=True)
 class EditResult:
-    """A made (or, with ``id`` None, a rehearsed) edit. ``revision`` is that of its event, or the head's for a dry run."""
+    """A made (or, with ``id`` None, a rehearsed) edit; ``revision`` is its event's, or the head's for a dry run."""
 
     id: str | None
     revision: int
@@ -231,32 +232,19 @@ class Readiness:
 
 
 class UseCases(Protocol):
-    """Everything that the HTTP edge asks for. Errors are those of ``editing.errors``, ``index.errors`` and ``service.errors``."""
+    """Everything that the HTTP edge asks for. Raises what editing.errors, index.errors and service.errors define."""
 
     def generate(self, query: GenerateQuery, on_text: OnPiece | None = None) -> Answer: ...
-
     def edit(self, request: EditRequest, options: EditOptions) -> EditResult: ...
-
     def rollback(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RollbackResult: ...
-
     def restore(self, to_revision: int, actor: str, reason: str | None, if_match: int | None) -> RollbackResult: ...
-
     def edits(self, status: StatusFilter, limit: int, cursor: str | None) -> EditsPage: ...
-
     def edit_by_id(self, edit_id: str) -> EditRecord: ...
-
     def log(self, after: int, limit: int) -> Sequence[Event]: ...
-
     def verify_log(self) -> LogVerification: ...
-
     def retrieve(self, query: str, k: int) -> Retrieved: ...
-
     def ask(self, query: AskQuery, on_text: OnPiece | None = None) -> AskAnswer: ...
-
     def indexes(self) -> Sequence[IndexInfo]: ...
-
     def activate(self, version: str) -> IndexInfo: ...
-
     def model(self) -> ModelInfo: ...
-
     def readiness(self) -> Readiness: ...
