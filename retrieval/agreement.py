@@ -1,0 +1,93 @@
+"""How far searches with quantised vectors agree with searches with the full ones, measured on real questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from index.errors import CorpusError
+from index.passages import Passage
+from index.vectors import VectorIndex
+from retrieval.encoder import Vectors
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question and the answers that count as right."""
+
+    text: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Shares in [0, 1] over ``questions`` questions.
+
+    Attributes:
+        questions: how many.
+        top1: the best passage is the same.
+        top5: of the five best passages, the mean share that is the same.
+        answered: an answer stands, letter for letter but for case, in the five best found with the full vectors.
+        answered_quantised: the same with the quantised vectors.
+    """
+
+    questions: int
+    top1: float
+    top5: float
+    answered: float
+    answered_quantised: float
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Questions of JSON lines ``{"question", "answer": […]}``. Raises CorpusError naming the line."""
+    questions = []
+    try:
+        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                questions.append(Question(str(entry["question"]), tuple(map(str, entry["answer"]))))
+            except (ValueError, KeyError, TypeError) as error:
+                raise CorpusError(path, f"not a question: {error}", f"line {number}") from error
+    except OSError as error:
+        raise CorpusError(path, error.strerror or str(error)) from error
+    return questions
+
+
+def measure_agreement(
+    full: Vectors, quantised: Vectors, queries: Vectors, questions: Sequence[Question], passages: Sequence[Passage]
+) -> Agreement:
+    """Search with both.
+
+    Args:
+        full: (n, d), normalised.
+        quantised: (n, d), normalised.
+        queries: (q, d), the vectors of ``questions``.
+        questions: q of them.
+        passages: n of them.
+    """
+    first, second = (VectorIndex.of([vectors], vectors.shape[1]).search(queries, 5)[1] for vectors in (full, quantised))
+    shared = [len(set(a) & set(b)) / len(a) for a, b in zip(first.tolist(), second.tolist(), strict=True)]
+    texts = [f"{passage.title} {passage.text}".casefold() for passage in passages]
+    answered, answered_quantised = (
+        [_answered(question, [texts[row] for row in found]) for question, found in zip(questions, rows, strict=True)]
+        for rows in (first, second)
+    )
+    return Agreement(
+        questions=len(questions),
+        top1=_share(first[:, 0] == second[:, 0]),
+        top5=_share(shared),
+        answered=_share(answered),
+        answered_quantised=_share(answered_quantised),
+    )
+
+
+def _answered(question: Question, texts: Sequence[str]) -> bool:
+    return any(answer.casefold() in text for answer in question.answers for text in texts)
+
+
+def _share(values: Sequence[float] | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
+    return round(float(np.mean(values)), 4)
