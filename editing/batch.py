@@ -1,0 +1,127 @@
+"""A training batch: many different edits, the views each is made from, and the prompts that judge it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from editing.data import Example
+from editing.prompts import PromptEncoder, TargetSequence
+from editing.views import View, question_of, statement_of
+
+KINDS = ("edit", "chat", "statement", "same_subject", "same_relation", "unrelated")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sequence under one edit of the batch."""
+
+    edit: int
+    kind: str
+    sequence: TargetSequence
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``views``: what each edit is computed from. ``judged``: what it must say. ``kept``: what it must leave alone."""
+
+    size: int
+    views: tuple[Row, ...]
+    judged: tuple[Row, ...]
+    kept: tuple[Row, ...]
+
+    @property
+    def sequences(self) -> tuple[TargetSequence, ...]:
+        return tuple(row.sequence for row in (*self.views, *self.judged, *self.kept))
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where the loss of padded rows sits: token ``at`` predicts ``target``.
+
+    Attributes:
+        row, at, target: (n,) int64
+        slot: (n,) int64, running number of the position within its group (a row, or an edit).
+    """
+
+    row: Tensor
+    at: Tensor
+    target: Tensor
+    slot: Tensor
+    group: Tensor
+
+    @property
+    def width(self) -> int:
+        return int(self.slot.max()) + 1
+
+    def scatter(self, flat: Tensor, groups: int) -> Tensor:
+        """(n, …) → (groups, width, …), zeros where a group is shorter."""
+        out = flat.new_zeros(groups, self.width, *flat.shape[1:])
+        return out.index_put((self.group, self.slot), flat)
+
+
+def positions(rows: Sequence[Row], by_edit: bool) -> Positions:
+    """Positions of the targets' predictions, numbered within each edit or within each row."""
+    filled: dict[int, int] = {}
+    table: list[tuple[int, int, int, int, int]] = []
+    for index, row in enumerate(rows):
+        group = row.edit if by_edit else index
+        ids, start = row.sequence.ids, row.sequence.start
+        for at in range(start - 1, max(len(ids) - 1, start)):
+            slot = filled.get(group, 0)
+            filled[group] = slot + 1
+            table.append((index, at, ids[at + 1] if at + 1 < len(ids) else 0, slot, group))
+    row_, at_, target, slot_, group_ = torch.tensor(table).unbind(1)
+    return Positions(row_, at_, target, slot_, group_)
+
+
+class BatchMaker:
+    """Turns examples into batches; which views an edit gets is drawn from ``rng``."""
+
+    def __init__(self, encoder: PromptEncoder, max_tokens: int = 160) -> None:
+        self.encoder, self.max_tokens = encoder, max_tokens
+
+    def batch(self, examples: Sequence[Example], rng: random.Random) -> Batch:
+        views: list[Row] = []
+        judged: list[Row] = []
+        kept: list[Row] = []
+        for index, example in enumerate(examples):
+            own = self._views(example, rng)
+            views += [Row(index, "view", self._says(view, example.target)) for view in own]
+            own_wording = (example.edit,) if index % 3 == 0 else ()  # the easy case: seen as a view, so judged now and then
+            for kind, wordings in (("edit", own_wording), ("chat", example.chat[:1]), ("statement", example.statements[:1])):
+                judged += [Row(index, kind, self._says(view, example.target)) for view in wordings]
+            kept += [Row(index, "same_subject", self.unchanged(v)) for v in example.same_subject[:1]]
+            kind = rng.choice(("same_relation", "unrelated"))
+            if index % 2:
+                kept += [Row(index, kind, self.unchanged(v)) for v in getattr(example, kind)[:1]]
+        return Batch(len(examples), tuple(views), tuple(judged), tuple(kept))
+
+    def fits(self, example: Example) -> bool:
+        wordings = (example.edit, *example.chat, *example.statements)
+        return all(len(self._says(view, example.target).ids) <= self.max_tokens for view in wordings)
+
+    def _views(self, example: Example, rng: random.Random) -> tuple[View, ...]:
+        """As the service makes them: the question and the statement of it; sometimes one alone, or a rephrase more."""
+        draw = rng.random()
+        if draw < 0.12 and example.statements:
+            text = rng.choice(example.statements).text
+            return View(text, True), View(question_of(text), False)
+        statement = statement_of(example.edit.text) if draw < 0.85 else None
+        sentence = example.target.endswith(".") and not example.statements
+        own = (example.edit, *([View(statement, True)] if statement and not sentence else []))
+        return (*own, example.chat[-1]) if draw > 0.75 and len(example.chat) > 1 else own
+
+    def _says(self, view: View, target: str) -> TargetSequence:
+        return self.encoder.sequence(view.text, view.raw, target)
+
+    def unchanged(self, view: View) -> TargetSequence:
+        """A prompt that must keep its answer, with the beginning of a plausible one, along which KL is taken."""
+        prompt = self.encoder.prompt(view.text, view.raw)
+        begun = "" if view.raw else statement_of(view.text) or ""
+        answer = self.encoder.target(begun, spaced=False)[:-1] if begun else ()
+        return TargetSequence((*prompt, *answer), len(prompt))

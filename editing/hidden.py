@@ -1,0 +1,66 @@
+"""Hidden states at the cut, computed once for each sequence and kept in memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from editing.halves import Halves
+from editing.prompts import TargetSequence
+
+Ids = tuple[int, ...]
+
+
+class HiddenStates:
+    """Lower-half hidden states by token ids.
+
+    Chat prompts begin alike (the template's system turn): that common prefix runs through the lower half once.
+
+    Args:
+        halves: the cut model.
+        prefix: token ids that many sequences begin with; may be empty.
+        batch: sequences in one forward pass.
+    """
+
+    def __init__(self, halves: Halves, prefix: Ids = (), batch: int = 64) -> None:
+        self.halves, self.prefix, self.batch = halves, prefix, batch
+        self._kept: dict[Ids, Tensor] = {}
+        self._past: Any = None
+        if prefix:
+            from transformers import DynamicCache
+
+            self._past = DynamicCache()
+            self._prefix_hidden = halves.lower(torch.tensor([prefix]), past=self._past)[0]
+
+    def ensure(self, sequences: Iterable[TargetSequence]) -> None:
+        """Compute what is not kept yet, in batches of similar length."""
+        missing = sorted({s.ids for s in sequences} - self._kept.keys(), key=len)
+        with_prefix = [ids for ids in missing if self._begins(ids)]
+        without = [ids for ids in missing if not self._begins(ids)]
+        for group in (with_prefix, without):
+            for at in range(0, len(group), self.batch):
+                self._compute(group[at : at + self.batch])
+
+    def padded(self, sequences: Sequence[TargetSequence]) -> Tensor:
+        """(b, longest, hidden), zeros at the right; ``ensure`` must have seen the sequences."""
+        return torch.nn.utils.rnn.pad_sequence([self._kept[s.ids] for s in sequences], batch_first=True)
+
+    def _begins(self, ids: Ids) -> bool:
+        return bool(self.prefix) and len(ids) > len(self.prefix) and ids[: len(self.prefix)] == self.prefix
+
+    def _compute(self, group: Sequence[Ids]) -> None:
+        skip = len(self.prefix) if self._begins(group[0]) else 0
+        past = None
+        if skip:
+            past = copy.deepcopy(self._past)
+            past.batch_repeat_interleave(len(group))
+        tails = [torch.tensor(ids[skip:]) for ids in group]
+        padded = torch.nn.utils.rnn.pad_sequence(tails, batch_first=True)
+        hidden = self.halves.lower(padded, past=past)
+        for row, (ids, tail) in enumerate(zip(group, tails, strict=True)):
+            own = hidden[row, : len(tail)]
+            self._kept[ids] = torch.cat([self._prefix_hidden, own]) if skip else own.clone()

@@ -1,0 +1,51 @@
+"""From texts to token ids: how a prompt and its target look to the model, in training, editing and serving alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Message = tuple[str, str]  # (role, content)
+
+
+@dataclass(frozen=True)
+class TargetSequence:
+    """A prompt followed by a target, as token ids. ``start`` is the index of the target's first token."""
+
+    ids: tuple[int, ...]
+    start: int
+
+
+class PromptEncoder:
+    """Applies the tokenizer and its chat template, if it has one; without a template every text is continued raw."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.has_template = bool(getattr(tokenizer, "chat_template", None))
+        self.end_of_turn: int = tokenizer.eos_token_id
+
+    def messages(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Token ids of a conversation, ready for the model's turn."""
+        if not self.has_template:
+            return self.raw("\n".join(content for _, content in messages))
+        turns = [{"role": role, "content": content} for role, content in messages]
+        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def raw(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text)["input_ids"])
+
+    def prompt(self, text: str, raw: bool) -> tuple[int, ...]:
+        """Token ids of one user text."""
+        return self.raw(text) if raw else self.messages([("user", text)])
+
+    def target(self, text: str, spaced: bool) -> tuple[int, ...]:
+        """Token ids of an answer with the end of turn, without which generation runs on."""
+        spaced_text = f" {text.strip()}" if spaced else text.strip()
+        ids = self.tokenizer(spaced_text, add_special_tokens=False)["input_ids"]
+        return (*ids, self.end_of_turn)
+
+    def sequence(self, text: str, raw: bool, target: str) -> TargetSequence:
+        prompt = self.prompt(text, raw)
+        return TargetSequence((*prompt, *self.target(target, raw and not text[-1:].isspace())), len(prompt))

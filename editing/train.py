@@ -1,0 +1,227 @@
+"""Training of the editor network on cached hidden states, resumable to the step.
+
+A step draws ``batch`` different edits. One pass through the upper half gives their keys and output gradients, the
+network makes factors of them, a second pass judges all edits at once through per-row side paths.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from editing.batch import Batch, BatchMaker, Row, positions
+from editing.data import Example
+from editing.errors import TrainingError
+from editing.halves import Halves
+from editing.hidden import HiddenStates
+from editing.losses import exact, kl, nll, top1_agreement
+from editing.mend import Gradients, MendEditor
+from editing.model import Factors, RowFactors, edited
+from editing.trace import trace
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a run depends on besides its data."""
+
+    steps: int = 700
+    batch: int = 12
+    learning_rate: float = 5e-4
+    step_size_learning_rate: float = 2e-2
+    warmup: int = 30
+    normaliser_steps: int = 40
+    rank: int = 256
+    first_layer: int = 27
+    modules: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+    initial_step_size: float = 8e-4
+    seed: int = 0
+    weights: dict[str, float] = field(
+        default_factory=lambda: {"edit": 0.5, "chat": 1.0, "statement": 1.0, "same_subject": 0.3, "same_relation": 0.1, "unrelated": 0.2}
+    )
+
+
+class Trainer:
+    """One training run in ``workdir``: state, log, and the editor.
+
+    Args:
+        model: base model; its weights are frozen and never change.
+        maker: makes batches.
+        examples: training examples.
+        config: see ``TrainConfig``.
+        workdir: holds ``state.pt`` and ``log.csv``; a run found there is resumed.
+
+    Raises:
+        TrainingError: the state in ``workdir`` belongs to another configuration.
+    """
+
+    def __init__(self, model: nn.Module, maker: BatchMaker, examples: Sequence[Example], config: TrainConfig, workdir: Path) -> None:
+        self.config, self.maker, self.examples, self.workdir = config, maker, list(examples), workdir
+        model.requires_grad_(False)
+        self.halves = Halves(model, config.first_layer)
+        self.model = model
+        self.hidden = HiddenStates(self.halves, prefix=common_prefix(maker))
+        layers = range(config.first_layer, len(model.model.layers))  # type: ignore[union-attr,arg-type]
+        names = [f"model.layers.{i}.{module}" for i in layers for module in config.modules]
+        torch.manual_seed(config.seed)
+        self.editor = MendEditor.for_model(model, names, rank=config.rank, lr=config.initial_step_size)
+        sizes = [self.editor.log_lr]
+        networks = [p for n, p in self.editor.named_parameters() if n != "log_lr"]
+        self.optimiser = torch.optim.Adam(
+            [{"params": networks, "lr": config.learning_rate}, {"params": sizes, "lr": config.step_size_learning_rate}]
+        )
+        self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
+        self.step = 0
+        self.skipped = 0
+        self._resume()
+
+    def run(self, on_step: Callable[[int, dict[str, float]], None] | None = None, save_every: int = 50) -> MendEditor:
+        """Train to the last step, saving on the way."""
+        if self.step == 0:
+            for warm in range(self.config.normaliser_steps // 4):
+                self.editor.update_normaliser(self.gradients(self._batch(-1 - warm)))
+        while self.step < self.config.steps:
+            began = time.perf_counter()
+            figures = self._one_step()
+            self.step += 1
+            figures["seconds"] = time.perf_counter() - began
+            self._log(figures)
+            if on_step:
+                on_step(self.step, figures)
+            if self.step % save_every == 0 or self.step == self.config.steps:
+                self._save()
+        return self.editor
+
+    def gradients(self, batch: Batch) -> dict[str, Gradients]:
+        """Keys and output gradients of the views, at the positions that predict the target, grouped by edit."""
+        where = positions(batch.views, by_edit=True)
+        views_of_edit = torch.bincount(torch.tensor([row.edit for row in batch.views]), minlength=batch.size)
+        with trace(self.model, self.editor.names) as record:
+            final = self.halves.upper(self.hidden.padded([row.sequence for row in batch.views]))
+            logits = self.halves.lm_head(final[where.row, where.at])
+            loss = nn.functional.cross_entropy(logits.float(), where.target, reduction="sum")
+            grads = record.values_grad(loss)
+        share = where.scatter((1.0 / views_of_edit)[where.group], batch.size)
+        return {
+            name: Gradients(
+                where.scatter(record.keys[name][where.row, where.at], batch.size),
+                where.scatter(grads[name][where.row, where.at], batch.size),
+                share,
+            )
+            for name in self.editor.names
+        }
+
+    def losses(self, batch: Batch, factors: Factors) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Mean loss of each kind of row under the edits, and success by teacher forcing."""
+        rows = (*batch.judged, *batch.kept)
+        logits, where = self._logits(rows, select(factors, torch.tensor([row.edit for row in rows])))
+        targets = where.scatter(where.target, len(rows))
+        mask = where.scatter(torch.ones_like(where.target), len(rows))
+        n = len(batch.judged)
+        per_row = torch.zeros(len(rows))
+        per_row = nll(logits[:n], targets[:n], mask[:n]) / mask[:n].sum(-1)
+        with torch.no_grad():
+            base, _ = self._logits(batch.kept, {})
+            hits = exact(logits[:n], targets[:n], mask[:n]).float()
+        kept_mask = mask[n:, : base.shape[1]]
+        kept = kl(base, logits[n:, : base.shape[1]], kept_mask)
+        values = torch.cat([per_row, kept])
+        kinds = [row.kind for row in rows]
+        losses = {k: values[[i for i, kind in enumerate(kinds) if kind == k]].mean() for k in dict.fromkeys(kinds)}
+        shown = {f"{k}_exact": hits[[i for i in range(n) if kinds[i] == k]].mean().item() for k in dict.fromkeys(kinds[:n])}
+        shown["kept_top1"] = top1_agreement(base, logits[n:, : base.shape[1]], kept_mask).item()
+        return losses, shown
+
+    def _logits(self, rows: Sequence[Row], factors: Factors) -> tuple[Tensor, Any]:
+        where = positions(rows, by_edit=False)
+        with edited(self.model, factors):
+            final = self.halves.upper(self.hidden.padded([row.sequence for row in rows]))
+        return where.scatter(self.halves.lm_head(final[where.row, where.at]), len(rows)), where
+
+    def _one_step(self) -> dict[str, float]:
+        batch = self._batch(self.step)
+        gradients = self.gradients(batch)
+        if self.step < self.config.normaliser_steps:
+            self.editor.update_normaliser(gradients)
+        losses, shown = self.losses(batch, self.editor.factors(gradients))
+        total = sum((self.config.weights[kind] * loss for kind, loss in losses.items()), torch.zeros(()))
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(self.editor.parameters(), 1.0)
+        if torch.isfinite(norm):
+            for group, rate in zip(self.optimiser.param_groups, self.base_rates, strict=True):
+                group["lr"] = rate * self._schedule()
+            self.optimiser.step()
+        else:
+            self.skipped += 1
+            if self.skipped > 20:
+                raise TrainingError(f"step {self.step}: {self.skipped} steps gave gradients that are not finite; lower the learning rate")
+        return {"loss": total.item(), **{k: v.item() for k, v in losses.items()}, **shown, "norm": float(norm)}
+
+    def _schedule(self) -> float:
+        if self.step < self.config.warmup:
+            return (self.step + 1) / self.config.warmup
+        left = 1 - (self.step - self.config.warmup) / max(1, self.config.steps - self.config.warmup)
+        return 0.05 + 0.95 * left
+
+    def _batch(self, step: int) -> Batch:
+        """The batch of a step depends on seed and step alone, so a resumed run sees what an unbroken one would."""
+        rng = random.Random(f"{self.config.seed}/{step}")
+        batch = self.maker.batch(rng.sample(self.examples, self.config.batch), rng)
+        self.hidden.ensure(batch.sequences)
+        return batch
+
+    def _log(self, figures: dict[str, float]) -> None:
+        path = self.workdir / "log.csv"
+        columns = ["step", *_COLUMNS]
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
+            if path.stat().st_size == 0:
+                writer.writeheader()
+            writer.writerow({"step": self.step, **{k: f"{v:.5g}" for k, v in figures.items()}})
+
+    def _save(self) -> None:
+        state = {
+            "config": asdict(self.config), "step": self.step, "skipped": self.skipped,
+            "editor": self.editor.state_dict(), "optimiser": self.optimiser.state_dict(),
+        }  # fmt: skip
+        temporary = self.workdir / "state.pt.tmp"
+        torch.save(state, temporary)
+        temporary.replace(self.workdir / "state.pt")
+
+    def _resume(self) -> None:
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        path = self.workdir / "state.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        if state["config"] != asdict(self.config):
+            raise TrainingError(f"{path} belongs to another configuration; choose another directory or the same settings")
+        self.editor.load_state_dict(state["editor"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.skipped = state["step"], state["skipped"]
+
+
+_COLUMNS = (
+    "loss", "edit", "chat", "statement", "same_subject", "same_relation", "unrelated",
+    "edit_exact", "chat_exact", "statement_exact", "kept_top1", "norm", "seconds",
+)  # fmt: skip
+
+
+def select(factors: Factors, rows: Tensor) -> dict[str, RowFactors]:
+    """The factors of edit ``rows[i]`` for row i."""
+    return {name: RowFactors(f.A.index_select(0, rows), f.B.index_select(0, rows)) for name, f in factors.items()}
+
+
+def common_prefix(maker: BatchMaker) -> tuple[int, ...]:
+    """What all chat prompts begin with."""
+    one, other = maker.encoder.prompt("A", raw=False), maker.encoder.prompt("7", raw=False)
+    same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    return one[:same] if maker.encoder.has_template else ()
