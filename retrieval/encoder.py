@@ -128,10 +128,15 @@ class Encoder:
         import torch
 
         with self._tokenizing:
-            features = self._model.preprocess([text[:_LONGEST] for text in texts])
+            features = self._model.preprocess([_readable(text) for text in texts])
         with torch.inference_mode():
             vectors = self._model(features)["sentence_embedding"]
             return torch.nn.functional.normalize(vectors.float(), dim=1).numpy()
+
+
+def _readable(text: str) -> str:
+    """The part of a text that can matter, with a question mark for each half character, which no tokenizer takes."""
+    return text[:_LONGEST].encode(errors="replace").decode()
 
 
 def folder_digest(folder: Path) -> str:

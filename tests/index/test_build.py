@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from index.build import build_index, find_built
+from index.errors import IndexStorageError
+from index.passages import Article, split_articles
+from index.versions import IndexVersions
+from tests.index.conftest import ENCODER, RECIPE, build, split_of, unit_vectors
+
+PROJECT = Path(__file__).parents[2]
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.index.conftest import RECIPE, split_of, unit_vectors
+from index.build import build_index
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def vectors():
+    yield unit_vectors(20)[:10]
+    if sys.argv[2] == "between blocks":
+        die()
+    yield unit_vectors(20)[10:]
+
+if sys.argv[2] == "before the rename":
+    sys.addaudithook(lambda event, arguments: event == "os.rename" and die())
+if sys.argv[2] == "before the manifest":
+    sys.addaudithook(lambda event, opened: event == "open" and "manifest.json" in str(opened[0]) and die())
+build_index(Path(sys.argv[1]), RECIPE, split_of(20, "new"), vectors())
+"""
+
+
+def entries(root: Path) -> set[str]:
+    return {path.name for path in root.iterdir() if path.name != ".lock"}
+
+
+def test_the_manifest_says_what_it_is_made_of(root: Path) -> None:
+    """Counts, skips, encoder, licence, time in UTC, and a digest for each file."""
+    split = split_articles([Article("A", "a b c", "s"), Article("B", " ", "s"), Article("A", "a", "s")])
+    manifest = build_index(root, RECIPE, split, [unit_vectors(1)])
+    assert IndexVersions(root).manifest(manifest.version) == manifest
+    assert (manifest.passages, manifest.skipped_empty, manifest.skipped_duplicates) == (1, 1, 1)
+    assert manifest.recipe.corpus.licence == "CC0" and manifest.recipe.encoder == ENCODER
+    assert manifest.built_at.endswith("Z") and datetime.fromisoformat(manifest.built_at).utcoffset() is not None
+    assert set(manifest.files) == {"index.faiss", "passages.jsonl"}
+    assert (manifest.dimension, manifest.type) == (8, "exact")
+
+
+def test_the_same_content_is_built_once(root: Path) -> None:
+    """Building again finds the version, without looking at the vectors; other content has another name."""
+    first = build(root)
+    assert build_index(root, RECIPE, split_of(20), iter(())) == first == find_built(root, RECIPE, split_of(20).passages)
+    assert build(root, word="other").version != first.version
+    other = build_index(root, replace(RECIPE, precision="int8"), split_of(20), [unit_vectors(20)])
+    assert len({first.version, other.version}) == 2 and first.version.startswith("tiny-")
+
+
+def test_a_damaged_version_is_replaced(root: Path) -> None:
+    """Building over a version with a damaged file makes it whole and leaves nothing else behind."""
+    manifest = build(root)
+    (root / manifest.version / "index.faiss").write_bytes(b"")
+    assert find_built(root, RECIPE, split_of(20).passages) is None
+    assert build(root).version == manifest.version
+    assert IndexVersions(root).open(manifest.version, ENCODER)
+    assert entries(root) == {manifest.version}
+
+
+@pytest.mark.parametrize("moment", ["between blocks", "before the manifest", "before the rename"])
+def test_a_killed_build_leaves_the_active_version_in_place(root: Path, moment: str) -> None:
+    """kill -9: the active version opens, no half version is listed, and the next build sweeps up and succeeds."""
+    versions = IndexVersions(root)
+    active = build(root).version
+    versions.activate(active)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(root), moment], cwd=PROJECT, check=False)
+    assert killed.returncode == -9
+    assert versions.open(str(versions.active()), ENCODER).manifest.version == active
+    assert [one.manifest.version for one in versions.list()] == [active]
+    assert any(name.startswith(".building-") for name in entries(root))
+    after = build(root, word="new").version
+    assert entries(root) == {"active", active, after}
+
+
+def test_a_failed_build_leaves_nothing(root: Path) -> None:
+    """Too few vectors, or vectors that are not normalised: an error, and the directory as before."""
+    active = build(root).version
+    with pytest.raises(ValueError, match="5 vectors for 6 passages"):
+        build_index(root, RECIPE, split_of(6), [unit_vectors(5)])
+    with pytest.raises(ValueError, match="length 1"):
+        build_index(root, RECIPE, split_of(6), [unit_vectors(6) * 2])
+    with pytest.raises(ValueError, match="at least one passage"):
+        build_index(root, RECIPE, split_of(0), [])
+    assert entries(root) == {active}
+
+
+def test_a_root_that_is_no_directory_is_a_storage_error(tmp_path: Path) -> None:
+    """The error names the path."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(IndexStorageError, match="file"):
+        build(tmp_path / "file")
+
+
+def test_a_corpus_name_that_leaves_the_root_is_refused(root: Path) -> None:
+    """A name with a slash makes no version."""
+    with pytest.raises(ValueError, match="does not make a file name"):
+        build_index(root, replace(RECIPE, corpus=replace(RECIPE.corpus, name="../up")), split_of(2), [unit_vectors(2)])

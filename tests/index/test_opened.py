@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.errors import IndexMismatch
+from index.opened import open_index
+from index.storage import file_digest
+from index.vectors import VectorIndex
+from tests.index.conftest import DIMENSION, ENCODER, build, unit_vectors
+
+
+@pytest.fixture
+def version(root: Path) -> Path:
+    """The directory of a built version of 20 passages."""
+    return root / build(root).version
+
+
+def change(path: Path, how: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(how(path.read_bytes()))
+
+
+def sign(version: Path) -> None:
+    """Make the manifest's digests those of the files, as one who forges would."""
+    manifest = json.loads((version / "manifest.json").read_bytes())
+    manifest["files"] = {name: file_digest(version / name) for name in manifest["files"]}
+    (version / "manifest.json").write_text(json.dumps(manifest))
+
+
+def refused(version: Path) -> str:
+    with pytest.raises(IndexMismatch) as caught:
+        open_index(version, ENCODER)
+    return str(caught.value)
+
+
+def test_hits_carry_passages_scores_and_ranks(version: Path) -> None:
+    """A passage's own vector finds it first, with score 1; ranks count from 1."""
+    index = open_index(version, ENCODER)
+    for row, hits in enumerate(index.search(unit_vectors(20), 3)):
+        assert hits[0].passage == index.passages[row] and hits[0].score == pytest.approx(1)
+        assert [hit.rank for hit in hits] == [1, 2, 3]
+        assert hits[0].score >= hits[1].score >= hits[2].score
+
+
+def test_k_larger_than_the_index_gives_everything(version: Path) -> None:
+    """No error, no empty places."""
+    assert len(open_index(version, ENCODER).search(unit_vectors(1), 1000)[0]) == 20
+
+
+def test_a_truncated_vector_file_is_refused(version: Path) -> None:
+    """The error names the file and says that its content changed."""
+    change(version / "index.faiss", lambda data: data[:-1])
+    assert "index.faiss: its content is not what the manifest says" in refused(version)
+
+
+def test_a_changed_byte_in_the_passages_is_refused(version: Path) -> None:
+    """One flipped bit is enough."""
+    change(version / "passages.jsonl", lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:])
+    assert "passages.jsonl: its content is not what the manifest says" in refused(version)
+
+
+@pytest.mark.parametrize("name", ["index.faiss", "passages.jsonl", "manifest.json"])
+def test_a_missing_file_is_refused(version: Path, name: str) -> None:
+    """The error names the file that is gone."""
+    (version / name).unlink()
+    assert f"{name}: the file is missing" in refused(version)
+
+
+def test_another_encoder_is_refused(version: Path) -> None:
+    """Vectors of two encoders cannot be compared, whatever their names."""
+    with pytest.raises(IndexMismatch, match=r"manifest\.json: built with the encoder tiny \(abab.*not tiny \(cdcd"):
+        open_index(version, replace(ENCODER, digest="cd" * 32))
+    assert open_index(version, replace(ENCODER, name="the same elsewhere"))
+
+
+def test_another_dimension_is_refused(version: Path) -> None:
+    """The error gives both dimensions."""
+    with pytest.raises(IndexMismatch, match="dimension 8, those of the encoder tiny 9"):
+        open_index(version, replace(ENCODER, dimension=9))
+
+
+def test_counts_are_compared_even_if_digests_hold(version: Path) -> None:
+    """Files that are whole but do not fit each other are refused: fewer passages, fewer vectors, another dimension."""
+    lines = (version / "passages.jsonl").read_bytes()
+    change(version / "passages.jsonl", lambda data: b"".join(data.splitlines(keepends=True)[:-1]))
+    sign(version)
+    assert "passages.jsonl: holds 19 entries; the manifest says 20" in refused(version)
+    (version / "passages.jsonl").write_bytes(lines)
+    VectorIndex.of([unit_vectors(21)], DIMENSION).write(version / "index.faiss")
+    sign(version)
+    assert "index.faiss: holds 21 entries; the manifest says 20" in refused(version)
+    VectorIndex.of([np.eye(20, 4, dtype=np.float32)[:4]], 4).write(version / "index.faiss")
+    sign(version)
+    assert "index.faiss: vectors of dimension 4; the manifest says 8" in refused(version)
+
+
+def test_a_line_that_is_no_passage_is_numbered(version: Path) -> None:
+    """Also behind right digests the passages are read with care."""
+    change(version / "passages.jsonl", lambda data: b"{}\n" + data)
+    sign(version)
+    assert "passages.jsonl: line 1 is not a passage" in refused(version)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "not a manifest"),
+        (b"[]", "not a manifest"),
+        (b"\xff", "not a manifest"),
+        (b'{"format": 2}', "its format is not 1"),
+        (b'{"format": 1, "recipe": {}}', "not a manifest"),
+    ],
+)
+def test_a_damaged_manifest_is_refused(version: Path, data: bytes, why: str) -> None:
+    """It is named, with what is wrong."""
+    (version / "manifest.json").write_bytes(data)
+    assert "manifest.json" in refused(version) and why in refused(version)
+
+
+def test_a_renamed_version_is_refused(version: Path) -> None:
+    """A directory's name is part of what it is."""
+    other = version.rename(version.with_name("tiny-00000000"))
+    assert "belongs to the version" in refused(other)
+
+
+def test_an_unknown_index_type_is_refused(version: Path) -> None:
+    """A version of a later release is not searched as if it were exact."""
+    change(version / "manifest.json", lambda data: data.replace(b'"exact"', b'"hnsw"'))
+    assert "does not know the index type 'hnsw'" in refused(version)
