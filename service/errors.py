@@ -1,0 +1,184 @@
+"""Everything that can go wrong in the service, and the one table that says how each error leaves over HTTP."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from editing import errors as editing
+from index import errors as index
+from retrieval import errors as retrieval
+from service.problems import (
+    INTERNAL,
+    OF_STATUS,
+    PRECONDITION_FAILED,
+    STORAGE_FAILED,
+    FieldError,
+    Kind,
+    Problem,
+    field_errors,
+    invalid_request,
+)
+from service.usecases import Report
+
+logger = logging.getLogger(__name__)
+
+
+class ServiceError(Exception):
+    """Root of the tree. The message says what is wrong and, where one can, what to do."""
+
+
+class InvalidPrompt(ServiceError):
+    """A text that passed the schema cannot be answered: longer than the context, empty after the template, …"""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class ChecksFailed(ServiceError):
+    """Free generation does not say what the edit wants. Nothing was recorded."""
+
+    def __init__(self, report: Report, detail: str = "the edit does not hold in free generation") -> None:
+        super().__init__(f"{detail}; nothing was recorded. Send force: true to record it all the same")
+        self.report = report
+
+
+class RevisionMoved(ServiceError):
+    """The head is not the revision that the writer asked for."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(f"the head is revision {actual}, not {expected}; nothing was recorded")
+        self.expected = expected
+        self.actual = actual
+
+
+class IdempotencyMismatch(ServiceError):
+    """The idempotency key was used with another body before."""
+
+
+class IdempotencyInProgress(ServiceError):
+    """The first request with this idempotency key is still running."""
+
+
+class NotReady(ServiceError):
+    """Something that the request needs is not usable yet. ``retry_after`` in seconds."""
+
+    def __init__(self, detail: str, retry_after: int = 5) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class IndexNotReady(NotReady):
+    """The passages are still being embedded, or no index is active."""
+
+
+class Overloaded(NotReady):
+    """Too many requests are waiting already."""
+
+
+class ClientGone(ServiceError):
+    """Nobody reads the answer any more. Raised into the engine by ``on_text``, so that it stops."""
+
+
+TABLE: Mapping[type[Exception], Kind] = {
+    InvalidPrompt: Kind("invalid-prompt", 422, "The prompt cannot be answered"),
+    ChecksFailed: Kind("checks-failed", 422, "The edit did not pass its checks"),
+    RevisionMoved: Kind("revision-moved", 409, "Somebody else wrote first"),
+    IdempotencyMismatch: Kind("idempotency-mismatch", 422, "The idempotency key belongs to another request"),
+    IdempotencyInProgress: Kind("idempotency-in-progress", 409, "The first request with this key is still running"),
+    IndexNotReady: Kind("index-not-ready", 503, "The index is not ready"),
+    Overloaded: Kind("overloaded", 503, "Too many requests are waiting"),
+    NotReady: Kind("not-ready", 503, "The service is not ready"),
+    ServiceError: INTERNAL,
+    editing.InvalidEdit: Kind("invalid-edit", 422, "The request cannot become an edit"),
+    editing.UnknownEdit: Kind("unknown-edit", 404, "There is no such edit"),
+    editing.EditNotActive: Kind("edit-not-active", 409, "The edit is not active"),
+    editing.UnknownRevision: Kind("unknown-revision", 404, "There is no such revision"),
+    editing.LedgerConflict: Kind("revision-moved", 409, "Somebody else wrote first"),
+    editing.StorageError: STORAGE_FAILED,
+    editing.CorruptFactors: Kind("corrupt-factors", 500, "The factors of an edit are damaged"),
+    editing.CorruptLedger: Kind("corrupt-ledger", 500, "The ledger is damaged"),
+    editing.EditorMismatch: Kind("editor-mismatch", 500, "The editor does not belong to this model"),
+    editing.EditingError: INTERNAL,
+    index.UnknownIndex: Kind("unknown-index", 404, "There is no such index"),
+    index.IndexMismatch: Kind("index-mismatch", 409, "The index does not fit its manifest or its encoder"),
+    index.IndexStorageError: STORAGE_FAILED,
+    index.IndexingError: Kind("index-failed", 500, "The index cannot be used"),
+    retrieval.EmbeddingError: STORAGE_FAILED,
+    retrieval.RetrievalError: Kind("retrieval-failed", 500, "The passages cannot be searched"),
+}
+UNFORESEEN = "The service met an error that it did not foresee. It is in the log; nothing was recorded half."
+
+
+def problem_of(error: Exception, request: Request) -> Problem:
+    """The problem document that ``error`` leaves as; unforeseen ones keep their text to the log."""
+    kind = next((TABLE[cls] for cls in type(error).__mro__ if cls in TABLE), None)
+    if kind is None:
+        return Problem(INTERNAL, UNFORESEEN)
+    detail = str(error) or kind.title
+    match error:
+        case InvalidPrompt():
+            return Problem(kind, detail, [FieldError(error.field, "body", detail, kind.slug)])
+        case ChecksFailed():
+            return Problem(kind, detail, more={"report": error.report})
+        case RevisionMoved() | editing.LedgerConflict():
+            conditional = request.headers.get("if-match", "*").strip() != "*"
+            moved = {"revision": error.actual}
+            return Problem(PRECONDITION_FAILED if conditional else kind, detail, more=moved)
+        case NotReady():
+            return Problem(kind, detail, headers={"Retry-After": str(error.retry_after)})
+    return Problem(kind, detail)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every error of ``app`` leave as a problem document."""
+    for root in (ServiceError, editing.EditingError, index.IndexingError, retrieval.RetrievalError):
+        app.add_exception_handler(root, _foreseen)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+async def _foreseen(request: Request, error: Exception) -> Response:
+    problem = problem_of(error, request)
+    if problem.kind.status in (500, 507):
+        logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem.response()
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    """Starlette raises the error on after this answer, so the server's log has the stack trace."""
+    return problem_of(error, request).response()
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = error.errors()
+    if errors and errors[0]["type"] == "json_invalid":
+        reason, place = errors[0].get("ctx", {}).get("error", "syntax error"), errors[0]["loc"][-1]
+        return Problem(OF_STATUS[400], f"The body is not JSON: {reason} at character {place}").response()
+    return invalid_request(field_errors(errors)).response()
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = OF_STATUS.get(error.status_code) or Kind("http-error", error.status_code, error.detail)
+    cause = error.__cause__
+    match error.status_code:
+        case 404:
+            detail = f"There is nothing at {request.url.path}; GET /docs lists what there is"
+        case 405:
+            detail = f"{request.url.path} does not take {request.method}"
+        case 400 if isinstance(cause, RecursionError):
+            detail = "The body is nested too deeply"
+        case 400 if cause is not None:
+            detail = f"The body is not JSON: {cause}"
+        case _:
+            detail = str(error.detail)
+    return Problem(kind, detail, headers=error.headers or {}).response()

@@ -1,0 +1,137 @@
+"""What the service answers about edits and the log, field by field as in the contract."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from editing.edit import Scope
+from service.replies import HASH, ID, Reply
+from service.usecases import EditStatus
+
+Match = Literal["exact", "contains", "no"]
+
+
+class Case(BaseModel):
+    """One rephrasing or locality prompt and what free generation said."""
+
+    model_config = ConfigDict(extra="allow")
+
+    match: Match | None = Field(
+        None, description="How the answer compares with the wanted one, or with the one before."
+    )
+
+
+class Generalization(BaseModel):
+    """Rephrasings: `passed` of `total` gave exactly the wanted output."""
+
+    model_config = ConfigDict(extra="allow")
+
+    passed: int = Field(examples=[1])
+    total: int = Field(examples=[1])
+    cases: list[Case]
+
+
+class Locality(BaseModel):
+    """Neighbouring prompts: `unchanged` of `total` gave the same text as before."""
+
+    model_config = ConfigDict(extra="allow")
+
+    unchanged: int = Field(examples=[1])
+    total: int = Field(examples=[1])
+    cases: list[Case]
+
+
+class ReportReply(BaseModel):
+    """What free generation (greedy, natural stop) said before and after the edit."""
+
+    model_config = ConfigDict(extra="allow")
+
+    before: Any = Field(description="The answer without the edit.", examples=["The capital of Australia is Sydney."])
+    after: Any = Field(description="The answer with the edit.", examples=["Canberra"])
+    efficacy: bool = Field(description="The answer equals the wanted output after normalisation.")
+    generalization: Generalization
+    locality: Locality
+    compute_ms: float = Field(examples=[310.5])
+    verify_ms: float = Field(examples=[1240.0])
+
+
+class RequestReply(Reply):
+    """The correction as it was asked for."""
+
+    input: str = Field(examples=["What is the capital of Australia?"])
+    output: str = Field(examples=["Canberra"])
+    raw: bool
+    rephrases: list[str]
+    locality: list[str]
+    scope: Scope
+
+
+class EditReply(Reply):
+    """An edit."""
+
+    id: str | None = Field(description="null for a dry run.", examples=[ID])
+    revision: int = Field(description="Of the event that made the edit; for a dry run the head's.", examples=[4])
+    status: EditStatus
+    created_at: str = Field(examples=["2025-01-31T12:00:00Z"])
+    actor: str = Field(description="Who asked for it: the header `X-Actor`.", examples=["anonymous"])
+    reason: str | None = Field(None, examples=["ticket 4711"])
+    request: RequestReply
+    supersedes: list[str] = Field(description="Edits of the same input that this one replaces.", examples=[[]])
+    report: ReportReply
+
+
+class EventReply(BaseModel):
+    """One event of the ledger."""
+
+    model_config = ConfigDict(extra="allow")
+
+    seq: int = Field(description="Its place in the log: the revision that it makes.", examples=[4])
+    kind: Literal["apply", "rollback", "restore"]
+    edit_id: str | None = Field(None, examples=[ID])
+    to: int | None = Field(None, description="The revision that a restore returns to.")
+    actor: str | None = Field(None, examples=["anonymous"])
+    reason: str | None = Field(None, examples=["ticket 4711"])
+    at: str = Field(examples=["2025-01-31T12:00:00Z"])
+    prev_hash: str = Field(description="`hash` of the event before.", examples=[HASH])
+    hash: str = Field(examples=[HASH])
+
+
+class EditRecordReply(EditReply):
+    """One edit with its events."""
+
+    events: list[EventReply]
+
+
+class EditsReply(Reply):
+    """A page of edits."""
+
+    edits: list[EditReply]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last.")
+    revision: int = Field(description="The head that the page was read at.", examples=[4])
+
+
+class LogReply(Reply):
+    """A part of the ledger, in order."""
+
+    events: list[EventReply]
+    next_after: int | None = Field(description="Pass it as `after` for what follows; null at the end.", examples=[None])
+
+
+class VerifyReply(Reply):
+    """Whether the log is whole; `first_bad_seq` and `why` only when it is not."""
+
+    ok: bool
+    events: int = Field(examples=[4])
+    head_hash: str | None = Field(None, examples=[HASH])
+    first_bad_seq: int | None = Field(None, examples=[3])
+    why: str | None = Field(None, examples=["the hash does not match the content"])
+
+
+class RollbackReply(Reply):
+    """The state after a rollback."""
+
+    revision: int = Field(examples=[5])
+    active: list[str] = Field(description="Edits in force now.", examples=[[]])
+    rolled_back: list[str] = Field(description="Edits that this request took back.", examples=[[ID]])

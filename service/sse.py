@@ -1,0 +1,96 @@
+"""Server-sent events: carries pieces of text from the thread that generates them to the client that reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from service.errors import ClientGone, problem_of
+from service.usecases import OnPiece
+
+T = TypeVar("T")
+Item = str | Exception | dict[str, Any]  # a piece; what went wrong; the whole answer
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+logger = logging.getLogger(__name__)
+
+
+async def stream(run: Callable[[OnPiece], T], whole: Callable[[T], dict[str, Any]], request: Request) -> Response:
+    """Run ``run`` in a thread and send its pieces as they come, then the ``whole`` answer, then ``[DONE]``.
+
+    Raises:
+        Exception: whatever ``run`` raises before its first piece; no response has begun then.
+    """
+    items: asyncio.Queue[Item] = asyncio.Queue()
+    gone = threading.Event()
+    task = asyncio.create_task(run_in_threadpool(_work, run, whole, _carrier(items), gone))
+    try:
+        first = await items.get()
+    except asyncio.CancelledError:
+        gone.set()
+        raise
+    if isinstance(first, Exception):
+        await task
+        raise first
+    return StreamingResponse(_events(first, items, gone, request), headers=HEADERS, media_type="text/event-stream")
+
+
+def _carrier(items: asyncio.Queue[Item]) -> Callable[[Item], None]:
+    """A way into the event loop's queue that a thread may use."""
+    loop = asyncio.get_running_loop()
+
+    def put(item: Item) -> None:
+        loop.call_soon_threadsafe(items.put_nowait, item)
+
+    return put
+
+
+def _work(
+    run: Callable[[OnPiece], T],
+    whole: Callable[[T], dict[str, Any]],
+    put: Callable[[Item], None],
+    gone: threading.Event,
+) -> None:
+    """In the thread: the pieces, and at the end the answer or the error."""
+
+    def on_text(piece: str) -> None:
+        if gone.is_set():
+            raise ClientGone("the client closed the connection")
+        if piece:
+            put(piece)
+
+    try:
+        put(whole(run(on_text)))
+    except Exception as error:
+        put(error)
+
+
+async def _events(
+    first: Item, items: asyncio.Queue[Item], gone: threading.Event, request: Request
+) -> AsyncIterator[bytes]:
+    """Cancelled by the server when the client leaves; the thread learns of it at its next piece."""
+    item = first
+    try:
+        while isinstance(item, str):
+            yield _data({"text": item})
+            item = await items.get()
+        if isinstance(item, Exception):
+            logger.error("%s failed while streaming", request.url.path, exc_info=item)
+            yield b"event: error\n" + _data(problem_of(item, request).document())
+        else:
+            yield _data(item) + b"data: [DONE]\n\n"
+    finally:
+        gone.set()
+
+
+def _data(document: dict[str, Any]) -> bytes:
+    """ASCII, so that no reader takes U+2028 or U+0085 for the end of a line."""
+    return f"data: {json.dumps(document, default=str)}\n\n".encode("ascii")
