@@ -1,0 +1,170 @@
+"""A real class in the place of the use-cases: canned answers, and a record of what was asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from editing.edit import EditRequest
+from editing.errors import EditNotActive, LedgerConflict, UnknownEdit, UnknownRevision
+from index.errors import UnknownIndex
+from service.errors import ChecksFailed, ClientGone
+from service.usecases import (
+    Answer,
+    AskAnswer,
+    AskQuery,
+    EditOptions,
+    EditRecord,
+    EditResult,
+    EditsPage,
+    Event,
+    GenerateQuery,
+    IndexInfo,
+    LogVerification,
+    Missing,
+    ModelInfo,
+    OnPiece,
+    Readiness,
+    Retrieved,
+    RetrievedPassage,
+    RollbackResult,
+    StatusFilter,
+    UsedPassage,
+)
+
+EDIT = "ed_7f3k2m9qx1ab"
+AT = "2025-01-31T12:00:00Z"
+REPORT: dict[str, Any] = {
+    "before": "Sydney",
+    "after": "Canberra",
+    "efficacy": True,
+    "generalization": {"passed": 1, "total": 1, "cases": [{"prompt": "p", "answer": "Canberra", "match": "exact"}]},
+    "locality": {"unchanged": 1, "total": 1, "cases": [{"prompt": "q", "before": "W", "after": "W", "match": "exact"}]},
+    "compute_ms": 12.5,
+    "verify_ms": 30.0,
+}
+EVENT: Event = {
+    "seq": 1,
+    "kind": "apply",
+    "edit_id": EDIT,
+    "to": None,
+    "actor": "ada",
+    "reason": None,
+    "at": AT,
+    "prev_hash": "0" * 64,
+    "hash": "a" * 64,
+}
+PASSAGE = RetrievedPassage("4689264:0", "Australia", "Its capital is Canberra.", 0.71, 1, "wikipedia")
+REQUEST = EditRequest("What is the capital of Australia?", "Canberra")
+RECORD = EditRecord(EDIT, 1, "active", AT, "ada", REQUEST, REPORT, events=(EVENT,))
+
+
+class FakeUseCases:
+    """Answers ``pieces`` one by one. ``fails`` maps a method's name to the error that it raises."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.fails: dict[str, Exception] = {}
+        self.pieces: tuple[str, ...] = ("Can", "berra")
+        self.between: Callable[[int], object] = lambda piece: None  # called after each piece
+        self.stopped = threading.Event()  # a client left and the generation learned of it
+        self.ready = Readiness(True)
+        self.replayed = False
+        self.whole_log = True
+
+    def _asked(self, name: str, *what: Any) -> None:
+        self.calls.append((name, *what))
+        if name in self.fails:
+            raise self.fails[name]
+
+    def _speak(self, on_text: OnPiece | None) -> None:
+        for number, piece in enumerate(self.pieces):
+            try:
+                (on_text or str)(piece)
+            except ClientGone:
+                self.stopped.set()
+                raise
+            self.between(number)
+        if "after" in self.fails:
+            raise self.fails["after"]
+
+    def generate(self, query: GenerateQuery, on_text: OnPiece | None = None) -> Answer:
+        self._asked("generate", query)
+        self._speak(on_text)
+        return Answer("".join(self.pieces), "stop", query.revision or 4, (EDIT,), 38, len(self.pieces))
+
+    def ask(self, query: AskQuery, on_text: OnPiece | None = None) -> AskAnswer:
+        self._asked("ask", query)
+        self._speak(on_text)
+        used = (UsedPassage(PASSAGE, cited=True),)
+        return AskAnswer("Canberra", used, "stop", 4, (EDIT,), "v1", query.mode, 90, 2)
+
+    def edit(self, request: EditRequest, options: EditOptions) -> EditResult:
+        self._asked("edit", request, options)
+        if options.if_match not in (None, 4):
+            raise LedgerConflict(options.if_match, 4)
+        if request.output == "wrong" and not options.force:
+            raise ChecksFailed({**REPORT, "efficacy": False})
+        made = EditResult(EDIT, 5, "active", AT, options.actor, request, REPORT, options.reason, ("ed_old",))
+        if options.dry_run:
+            return replace(made, id=None, revision=4)
+        return replace(made, replayed=self.replayed)
+
+    def rollback(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RollbackResult:
+        self._asked("rollback", edit_id, actor, reason, if_match)
+        if edit_id == "ed_done":
+            raise EditNotActive("edit ed_done was rolled back at revision 2")
+        if edit_id != EDIT:
+            raise UnknownEdit(f"there is no edit {edit_id}")
+        return RollbackResult(6, ("ed_other",), (EDIT,))
+
+    def restore(self, to_revision: int, actor: str, reason: str | None, if_match: int | None) -> RollbackResult:
+        self._asked("restore", to_revision, actor, reason, if_match)
+        if to_revision > 5:
+            raise UnknownRevision(f"there is no revision {to_revision}; the head is 5")
+        return RollbackResult(6, (), (EDIT, "ed_other"))
+
+    def edits(self, status: StatusFilter, limit: int, cursor: str | None) -> EditsPage:
+        self._asked("edits", status, limit, cursor)
+        return EditsPage((RECORD,), "next", 5)
+
+    def edit_by_id(self, edit_id: str) -> EditRecord:
+        self._asked("edit_by_id", edit_id)
+        if edit_id != EDIT:
+            raise UnknownEdit(f"there is no edit {edit_id}")
+        return RECORD
+
+    def log(self, after: int, limit: int) -> Sequence[Event]:
+        self._asked("log", after, limit)
+        return [EVENT][:limit] if after < 1 else []
+
+    def verify_log(self) -> LogVerification:
+        self._asked("verify_log")
+        return LogVerification(True, 5, "a" * 64) if self.whole_log else LogVerification(False, 5, "b", 3, "changed")
+
+    def retrieve(self, query: str, k: int) -> Retrieved:
+        self._asked("retrieve", query, k)
+        return Retrieved((PASSAGE,), "v1")
+
+    def indexes(self) -> Sequence[IndexInfo]:
+        self._asked("indexes")
+        return [IndexInfo("v1", 10033, 384, "IndexFlatIP", AT, active=True)]
+
+    def activate(self, version: str) -> IndexInfo:
+        self._asked("activate", version)
+        if version != "v1":
+            raise UnknownIndex(version)
+        return self.indexes()[0]
+
+    def model(self) -> ModelInfo:
+        self._asked("model")
+        return ModelInfo("smol", "c" * 64, "mend", "d" * 64, ("model.layers.27.mlp.down_proj",), 5, 2)
+
+    def readiness(self) -> Readiness:
+        self._asked("readiness")
+        return self.ready
+
+    def not_ready(self) -> None:
+        self.ready = Readiness(False, (Missing("index", "10 of 40 shards are embedded"),))
