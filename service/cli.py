@@ -1,0 +1,76 @@
+"""The command line, ``errata``. Heavy modules are imported by the commands that need them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service import cli_answers, cli_edits
+from service.terminal import LOCAL, AsJson, Url, print_json, server
+
+app = typer.Typer(
+    name="errata",
+    help="A language model that can be corrected while it runs.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+index = typer.Typer(help="Build and choose the index of passages.", no_args_is_help=True)
+Home = Annotated[Path | None, typer.Option(help="Where everything is kept (default: ERRATA_HOME).")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen at (default: HOST, or 127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port (default: PORT, or 8000).", min=0, max=65535)] = None,
+    home: Home = None,
+) -> None:
+    """Start the server."""
+    from service.server import run
+
+    run(host, port, home)
+
+
+app.add_typer(cli_answers.app)
+app.add_typer(cli_edits.app)
+app.add_typer(index, name="index")
+
+
+@app.command()
+def indexes(*, as_json: AsJson = False, url: Url = LOCAL) -> None:
+    """List the versions of the index."""
+    from service.tables import show_indexes
+
+    with server(url) as client:
+        found = client.get("/indexes")
+        print_json(found) if as_json else show_indexes(found["indexes"])
+
+
+@index.command()
+def activate(
+    version: Annotated[str, typer.Argument(help="The version that shall answer.")],
+    *,
+    as_json: AsJson = False,
+    url: Url = LOCAL,
+) -> None:
+    """Let another version answer from the next request on."""
+    from urllib.parse import quote
+
+    from service.tables import show_indexes
+
+    with server(url) as client:
+        chosen = client.post(f"/indexes/{quote(version, safe='', errors='replace')}/activate", {})
+        print_json(chosen) if as_json else show_indexes([chosen])
+
+
+@index.command()
+def build(
+    corpus: Annotated[Path | None, typer.Argument(help="Texts to index (default: the Wikipedia summaries).")] = None,
+    *,
+    home: Home = None,
+) -> None:
+    """Embed passages and build a new version of the index."""
+    from service.indexing import build_index_command
+
+    build_index_command(corpus, home)

@@ -1,0 +1,129 @@
+"""Commands that correct the model and show what was done: edit, rollback, edits, log, verify."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from service.terminal import LOCAL, AsJson, IfMatch, Raw, Url, Who, Why, print_json, server
+
+app = typer.Typer()
+
+
+@app.command()
+def edit(
+    question: Annotated[str, typer.Argument(metavar="INPUT", help="The question as a user types it.")],
+    output: Annotated[str, typer.Argument(help="The answer it should have had.")],
+    *,
+    rephrase: Annotated[list[str] | None, typer.Option(help="Another wording; may be repeated.")] = None,
+    locality: Annotated[list[str] | None, typer.Option(help="A prompt that must not change; may be repeated.")] = None,
+    scope: Annotated[
+        str, typer.Option(help="matched: prompts that ask the same thing; global: every prompt.")
+    ] = "matched",
+    raw: Raw = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute and report, record nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Record it even if the checks fail.")] = False,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key with the same edit is done once.")] = None,
+    reason: Why = None,
+    actor: Who = None,
+    if_match: IfMatch = None,
+    as_json: AsJson = False,
+    url: Url = LOCAL,
+) -> None:
+    """Correct the model: INPUT shall be answered with OUTPUT."""
+    from service.tables import show_edit
+
+    body = {"input": question, "output": output, "rephrases": rephrase or [], "locality": locality or []}
+    options = {"scope": scope, "raw": raw, "dry_run": dry_run, "force": force, "reason": reason}
+    headers = _headers(actor, if_match, idempotency_key)
+    with server(url) as client:
+        made = client.post("/edit", {**body, **options}, headers)
+        print_json(made) if as_json else show_edit(made)
+
+
+def _headers(actor: str | None, if_match: int | None, key: str | None = None) -> dict[str, str]:
+    given = {"X-Actor": actor, "If-Match": None if if_match is None else f'"{if_match}"', "Idempotency-Key": key}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@app.command()
+def rollback(
+    edit_id: Annotated[str | None, typer.Argument(help="The edit to take back.")] = None,
+    *,
+    to_revision: Annotated[int | None, typer.Option(help="Return to the state as of this revision.")] = None,
+    reason: Why = None,
+    actor: Who = None,
+    if_match: IfMatch = None,
+    as_json: AsJson = False,
+    url: Url = LOCAL,
+) -> None:
+    """Take back one edit, or everything after a revision."""
+    body = {"edit_id": edit_id, "to_revision": to_revision, "reason": reason}
+    with server(url) as client:
+        done = client.post("/rollback", body, _headers(actor, if_match))
+        if as_json:
+            print_json(done)
+            return
+        typer.echo(f"revision {done['revision']}: took back {', '.join(done['rolled_back']) or 'nothing'}")
+        typer.echo(f"active: {', '.join(done['active']) or 'none'}")
+
+
+@app.command()
+def edits(
+    edit_id: Annotated[str | None, typer.Argument(help="Show this one with its report and events.")] = None,
+    *,
+    status: Annotated[str, typer.Option(help="active, rolled_back, superseded or all.")] = "active",
+    limit: Annotated[int, typer.Option(help="How many.")] = 100,
+    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    as_json: AsJson = False,
+    url: Url = LOCAL,
+) -> None:
+    """List edits, or show one."""
+    from urllib.parse import quote
+
+    from service.tables import show_edit, show_edits
+
+    with server(url) as client:
+        if edit_id is not None:
+            one = client.get(f"/edits/{quote(edit_id, safe='', errors='replace')}")
+            print_json(one) if as_json else show_edit(one)
+            return
+        page = client.get("/edits", {"status": status, "limit": limit, "cursor": cursor})
+        print_json(page) if as_json else show_edits(page)
+        if page["next_cursor"] and not as_json:
+            typer.echo(f"more: errata edits --status {status} --limit {limit} --cursor {page['next_cursor']}")
+
+
+@app.command()
+def log(
+    *,
+    after: Annotated[int, typer.Option(help="Events after this one.")] = 0,
+    limit: Annotated[int, typer.Option(help="How many.")] = 100,
+    as_json: AsJson = False,
+    url: Url = LOCAL,
+) -> None:
+    """Show the ledger's events, in order."""
+    from service.tables import show_events
+
+    with server(url) as client:
+        part = client.get("/log", {"after": after, "limit": limit})
+        print_json(part) if as_json else show_events(part["events"])
+        if part["next_after"] is not None and not as_json:
+            typer.echo(f"more: errata log --after {part['next_after']} --limit {limit}")
+
+
+@app.command()
+def verify(*, as_json: AsJson = False, url: Url = LOCAL) -> None:
+    """Check the log's hash chain and the factor files. Status 1 when something is wrong."""
+    with server(url) as client:
+        found = client.get("/log/verify")
+        if as_json:
+            print_json(found)
+        elif found["ok"]:
+            typer.secho(f"{found['events']} events, all whole; head {found['head_hash']}", fg="green")
+        else:
+            where = f"event {found.get('first_bad_seq')}: " if found.get("first_bad_seq") is not None else ""
+            typer.secho(f"The log is damaged. {where}{found.get('why')}", err=True, fg="red")
+    if not found["ok"]:
+        raise typer.Exit(1)

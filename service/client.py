@@ -1,0 +1,119 @@
+"""A thin client of the service, for the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import httpx
+
+Document = dict[str, Any]
+TIMEOUT = httpx.Timeout(10.0, read=600.0)  # an edit is verified by generation, which takes its time on a small machine
+
+
+class ClientError(Exception):
+    """Root of the tree."""
+
+
+class Unreachable(ClientError):
+    """Nothing answers at the address, or the connection broke."""
+
+
+class NotErrata(ClientError):
+    """Something answers, but it is not this service."""
+
+
+class Refusal(ClientError):
+    """The service answered with a problem document."""
+
+    def __init__(self, problem: Document) -> None:
+        super().__init__(f"{problem.get('title', 'Problem')}: {problem.get('detail', '')}")
+        self.problem = problem
+
+
+class Client:
+    """Speaks JSON with one server. Close it, or use it in a ``with``."""
+
+    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
+        self.url = url if "://" in url else f"http://{url}"
+        try:  # proxies are for the world outside, and environment variables are read by service/settings.py only
+            self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT, transport=transport, trust_env=False)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
+            raise Unreachable(f"{url} is not an address: {error}") from error
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def get(self, path: str, parameters: Mapping[str, str | int | None] | None = None) -> Document:
+        given = {name: value for name, value in (parameters or {}).items() if value is not None}
+        return self._answer(self._sent(self._http.build_request("GET", path, params=given)))
+
+    def post(self, path: str, body: Document, headers: Mapping[str, str] | None = None) -> Document:
+        return self._answer(self._sent(self._posted(path, body, headers or {})))
+
+    def stream(self, path: str, body: Document, on_text: Callable[[str], None]) -> Document:
+        """The whole answer; ``on_text`` gets its pieces as they come."""
+        response = self._sent(self._posted(path, {**body, "stream": True}, {}), stream=True)
+        try:
+            if response.status_code != 200:
+                response.read()
+                return self._answer(response)
+            return _told(response.iter_lines(), on_text)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"the answer from {self.url} broke off: {error}") from error
+        except ValueError as error:
+            raise NotErrata(f"what answers at {self.url} is not Errata: its stream is not ours") from error
+        finally:
+            response.close()
+
+    def _posted(self, path: str, body: Document, headers: Mapping[str, str]) -> httpx.Request:
+        content = json.dumps(body).encode("ascii")  # escapes: an argument that was not UTF-8 is the server's to refuse
+        sent = {**headers, "Content-Type": "application/json"}
+        encoded = [(name.encode("ascii"), value.encode("utf-8", "replace")) for name, value in sent.items()]
+        return self._http.build_request("POST", path, content=content, headers=encoded)
+
+    def _sent(self, request: httpx.Request, stream: bool = False) -> httpx.Response:
+        try:
+            return self._http.send(request, stream=stream)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            hint = "start one with: errata serve (or name another with --url or ERRATA_URL)"
+            raise Unreachable(f"no server answers at {self.url}; {hint}") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(f"no answer from {self.url}: {error or type(error).__name__}") from error
+
+    def _answer(self, response: httpx.Response) -> Document:
+        try:
+            document = response.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict) or (response.is_error and "title" not in document):
+            raise NotErrata(
+                f"what answers at {self.url} is not Errata: status {response.status_code} without JSON of ours"
+            )
+        if not response.is_success:
+            raise Refusal(document)
+        return document
+
+
+def _told(lines: Iterator[str], on_text: Callable[[str], None]) -> Document:
+    """Reads server-sent events up to [DONE]; the event before it is the whole answer."""
+    whole: Document | None = None
+    failed = False
+    for line in lines:
+        field, _, value = line.partition(": ")
+        if field == "event":
+            failed = value == "error"
+        elif field == "data" and value == "[DONE]" and whole is not None:
+            return whole
+        elif field == "data":
+            document: Document = json.loads(value)
+            if failed:
+                raise Refusal(document)
+            if set(document) == {"text"}:
+                on_text(document["text"])
+            whole = document
+    raise Unreachable("the answer broke off before its end")

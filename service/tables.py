@@ -1,0 +1,120 @@
+"""Answers as readable tables. Texts from outside are never read as markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Document = Mapping[str, Any]
+GREEN = {"active", "exact", "yes"}
+RED = {"no", "rolled_back", "CHANGED"}
+
+
+def show(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], stderr: bool = False) -> None:
+    """Print one table."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    Console(stderr=stderr).print(table)
+
+
+def _cell(value: Any) -> Text:
+    text = "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
+    return Text(text, style="green" if text in GREEN else "red" if text in RED else "")
+
+
+def show_edits(page: Document) -> None:
+    rows = [
+        (
+            edit["id"],
+            edit["revision"],
+            edit["status"],
+            edit["request"]["input"],
+            edit["request"]["output"],
+            edit["actor"],
+        )
+        for edit in page["edits"]
+    ]
+    show(f"{len(rows)} edits at revision {page['revision']}", ("id", "rev", "status", "input", "output", "actor"), rows)
+
+
+def show_edit(edit: Document) -> None:
+    """One edit, made or rehearsed, with its report and its events."""
+    request = edit["request"]
+    rows = [
+        ("id", edit["id"] or "none (dry run: nothing was recorded)"),
+        ("revision", edit["revision"]),
+        ("status", edit["status"]),
+        ("input", request["input"]),
+        ("output", request["output"]),
+        ("scope", request["scope"]),
+        ("by", edit["actor"]),
+        ("at", edit["created_at"]),
+        ("reason", edit.get("reason")),
+        ("supersedes", edit["supersedes"]),
+    ]
+    show("Edit", ("", ""), [row for row in rows if row[1] not in (None, [])])
+    show_report(edit["report"])
+    if edit.get("events"):
+        show_events(edit["events"])
+
+
+def show_report(report: Document, stderr: bool = False) -> None:
+    """What free generation said before and after."""
+    wide, near = report.get("generalization", {}), report.get("locality", {})
+    rows = [
+        ("before", _said(report.get("before"))),
+        ("after", _said(report.get("after"))),
+        ("holds", "yes" if report.get("efficacy") else "no"),
+        ("rephrases", f"{wide.get('passed')} of {wide.get('total')} hold"),
+        ("locality", f"{near.get('unchanged')} of {near.get('total')} unchanged"),
+        ("took", f"{report.get('compute_ms')} ms to compute, {report.get('verify_ms')} ms to verify"),
+    ]
+    show("Checked by free generation", ("", ""), rows, stderr)
+    cases = [*wide.get("cases", []), *near.get("cases", [])]
+    if cases:
+        show("Cases", ("prompt", "before", "after", "match"), [_case(case) for case in cases], stderr)
+
+
+def _case(case: Document) -> tuple[Any, ...]:
+    after = case.get("after", case.get("answer"))
+    return case.get("prompt"), _said(case.get("before")), _said(after), case.get("match")
+
+
+def _said(answer: Any) -> Any:
+    """An answer is a text, or an object around one."""
+    return answer.get("text", answer) if isinstance(answer, dict) else answer
+
+
+def show_events(events: Iterable[Document]) -> None:
+    rows = [
+        (event["seq"], event["kind"], event["edit_id"] or event["to"], event["actor"], event["reason"], event["at"])
+        for event in events
+    ]
+    show("Log", ("seq", "kind", "edit or revision", "actor", "reason", "at"), rows)
+
+
+def show_passages(passages: Iterable[Document], index: str) -> None:
+    rows = [
+        (place["rank"], f"{place['score']:.3f}", "yes" if place.get("cited") else "", place["title"], place["text"])
+        for place in passages
+    ]
+    show(f"Passages (index {index})", ("rank", "score", "cited", "title", "text"), rows)
+
+
+def show_indexes(indexes: Iterable[Document]) -> None:
+    names = ("version", "passages", "dimension", "type", "built_at")
+    rows = [(*(index[name] for name in names), "active" if index["active"] else "") for index in indexes]
+    show("Indexes", (*names, "status"), rows)
+
+
+def footnote(answer: Document) -> str:
+    """One line under an answer: what it rests on."""
+    used = ", ".join(answer["edits_used"]) or "no edits"
+    return f"revision {answer['revision']} · {used} · {answer['usage']['completion_tokens']} tokens"
