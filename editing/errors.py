@@ -30,6 +30,10 @@ class LedgerConflict(EditingError):
         self.actual = actual
 
 
+class DuplicateEvent(EditingError):
+    """The ledger already has an event with this idempotency key, or already applied an edit of this id."""
+
+
 class StorageError(EditingError):
     """The disk does not take or give the bytes: full, read-only, unreadable. Nothing was recorded."""
 

@@ -1,0 +1,237 @@
+"""The ledger: events in a database, appended one by one, each chained to the one before by its hash, and never changed.
+
+The database is the lock. ``seq`` is the primary key, a writer names the head that it builds on, and of two writers that
+name the same head one gets ``LedgerConflict``. Triggers refuse changes on SQLite and PostgreSQL alike. Nothing outside
+this file and ``migrations`` knows SQL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import sqlalchemy as sa
+from alembic.util import CommandError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+
+from editing.errors import (
+    CorruptLedger,
+    DuplicateEvent,
+    InvalidEdit,
+    LedgerConflict,
+    StorageError,
+    UnknownEdit,
+    UnknownRevision,
+)
+from editing.events import FIELDS, GENESIS, Draft, Event, canonical
+from editing.migrations import upgrade
+
+JSON_COLUMNS = ("request", "report", "supersedes")
+PRAGMAS = (
+    "busy_timeout = 15000",
+    "foreign_keys = ON",
+    "recursive_triggers = ON",  # so that REPLACE asks the delete trigger
+    "journal_mode = DELETE",  # WAL has to write in order to read; this reads from a full or read-only disk
+    "synchronous = EXTRA",  # an acknowledged event survives a power cut
+)
+EVENTS = sa.table("events", *(sa.column(name) for name in FIELDS))
+BY_SEQ = sa.select(EVENTS).order_by(EVENTS.c.seq)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What ``Ledger.verify`` found; ``events`` and ``head_hash`` are of the good part before ``first_bad_seq``."""
+
+    ok: bool
+    events: int
+    head_hash: str
+    first_bad_seq: int | None = None
+    why: str | None = None
+
+
+class Ledger:
+    """The events of one service in one database, e.g. ``sqlite:////path/ledger.db``. Safe for threads and processes.
+
+    Raises:
+        StorageError: by every method, when the database cannot be read or written, or is none.
+    """
+
+    def __init__(self, url: str) -> None:
+        with _storage():
+            self._engine = sa.create_engine(url)
+            if self._engine.dialect.name == "sqlite":
+                sa.event.listen(self._engine, "connect", _configure_sqlite)
+                sa.event.listen(self._engine, "begin", _begin_sqlite)
+            upgrade(self._engine)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def head(self) -> int:
+        """The newest revision; 0 when nothing was recorded."""
+        with _storage(), self._engine.connect() as connection:
+            return _last(connection)[0]
+
+    def append(self, draft: Draft, after: int) -> Event:
+        """Records an event behind revision ``after`` and gives it back as it stands in the ledger.
+
+        Raises:
+            LedgerConflict: the head is not ``after``, or another writer was quicker.
+            DuplicateEvent: an event has this idempotency key, or applied an edit of this id.
+            UnknownEdit, UnknownRevision: a rollback or restore of something that was never recorded.
+            InvalidEdit: a text that cannot be stored (unpaired surrogate, NUL), or a value that is not JSON.
+            StorageError: full, locked or read-only; nothing was recorded.
+        """
+        with _storage(), self._engine.connect().execution_options(writes=True) as connection:
+            try:
+                with connection.begin():
+                    return _append(connection, draft, after)
+            except IntegrityError as error:
+                head = self.head()  # of two writers at once, this one came second
+                if head != after:
+                    raise LedgerConflict(after, head) from error
+                raise DuplicateEvent(f"already recorded: {draft.idempotency_key or draft.edit_id}") from error
+
+    def events(self, after: int = 0, limit: int | None = None) -> list[Event]:
+        """The events behind revision ``after``, in order. Raises CorruptLedger where a row is no event."""
+        return self._select(EVENTS.c.seq > after, limit)
+
+    def by_idempotency_key(self, key: str) -> Event | None:
+        """The event recorded under this key."""
+        return next(iter(self._select(EVENTS.c.idempotency_key == key)), None)
+
+    def applied(self, edit_id: str) -> Event | None:
+        """The event that applied this edit, rolled back or not."""
+        return next((e for e in self.of_edit(edit_id) if e.kind == "apply"), None)
+
+    def of_edit(self, edit_id: str) -> list[Event]:
+        """The events that name this edit, in order."""
+        return self._select(EVENTS.c.edit_id == edit_id)
+
+    def verify(self) -> Verification:
+        """Reads every row in order and computes every hash again.
+
+        Finds a changed column, broken JSON, a missing row, rows that changed places. The chain alone cannot show that
+        rows at its *end* are missing: compare ``events`` and ``head_hash`` with ones noted down elsewhere.
+        """
+        seq, last = 0, GENESIS
+        try:
+            for row in self._rows():
+                _check(row, seq + 1, last)
+                seq, last = seq + 1, row["hash"]
+        except CorruptLedger as error:
+            return Verification(False, seq, last, error.seq, error.why)
+        except StorageError as error:
+            if isinstance(error.__cause__, OperationalError):  # locked, gone: says nothing about the rows
+                raise
+            return Verification(False, seq, last, seq + 1, str(error))
+        return Verification(True, seq, last)
+
+    def _select(self, condition: sa.ColumnElement[bool], limit: int | None = None) -> list[Event]:
+        with _storage(), self._engine.connect() as connection:
+            return [_event(row._asdict()) for row in connection.execute(BY_SEQ.where(condition).limit(limit))]
+
+    def _rows(self, page: int = 1000) -> Iterator[dict[str, Any]]:
+        """All rows in order; page by page, so that writers do not wait for the reader."""
+        query = BY_SEQ.limit(page)
+        while True:
+            with _storage(), self._engine.connect() as connection:
+                rows = [row._asdict() for row in connection.execute(query)]
+            yield from rows
+            if len(rows) < page:
+                return
+            query = query.where(EVENTS.c.seq > rows[-1]["seq"])
+
+
+def _append(connection: sa.Connection, draft: Draft, after: int) -> Event:
+    head, prev_hash = _last(connection)
+    if head != after:
+        raise LedgerConflict(after, head)
+    if draft.kind == "restore" and not 0 <= (draft.to or 0) <= head:
+        raise UnknownRevision(f"no revision {draft.to}: the ledger is at {head}")
+    known = sa.select(EVENTS.c.seq).where(EVENTS.c.edit_id == draft.edit_id, EVENTS.c.kind == "apply")
+    if draft.kind == "rollback" and connection.execute(known).first() is None:
+        raise UnknownEdit(f"no edit {draft.edit_id}")
+    at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    row = _row(draft) | {"seq": head + 1, "at": at, "prev_hash": prev_hash, "hash": ""}
+    row["hash"] = _event(row).digest()
+    connection.execute(sa.insert(EVENTS).values(row))
+    return _event(row)
+
+
+def _last(connection: sa.Connection) -> tuple[int, str]:
+    row = connection.execute(sa.select(EVENTS.c.seq, EVENTS.c.hash).order_by(EVENTS.c.seq.desc()).limit(1)).first()
+    return (row.seq, row.hash) if row else (0, GENESIS)
+
+
+def _row(draft: Draft) -> dict[str, Any]:
+    """A draft or an event as columns; JSON columns hold canonical text."""
+    row = {f.name: getattr(draft, f.name) for f in fields(draft)}
+    try:
+        for name in JSON_COLUMNS:
+            row[name] = None if row[name] is None else canonical(row[name])
+        for text in (value for value in row.values() if isinstance(value, str)):
+            text.encode()  # an unpaired surrogate has no UTF-8
+            if "\0" in text:
+                raise ValueError("NUL in a text")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidEdit(f"cannot be recorded: {error}") from error
+    return row
+
+
+def _event(row: dict[str, Any]) -> Event:
+    values = dict(row)
+    try:
+        for name in JSON_COLUMNS:
+            values[name] = None if values[name] is None else json.loads(values[name])
+        values["supersedes"] = tuple(values["supersedes"])
+        return Event(**values)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CorruptLedger(values["seq"], f"not an event: {error}") from error
+
+
+def _check(row: dict[str, Any], seq: int, prev_hash: str) -> None:
+    if row["seq"] != seq:
+        raise CorruptLedger(seq, f"missing, the next event is {row['seq']}")
+    event = _event(row)
+    if event.prev_hash != prev_hash:
+        raise CorruptLedger(seq, "does not follow the event before it")
+    try:
+        same = event.digest() == event.hash and _row(event) == row  # the texts, too, are the canonical ones
+    except (TypeError, ValueError, RecursionError, InvalidEdit) as error:
+        raise CorruptLedger(seq, f"not an event: {error}") from error
+    if not same:
+        raise CorruptLedger(seq, "was changed: its content does not match its hash")
+
+
+@contextmanager
+def _storage() -> Iterator[None]:
+    """What the database says, in our words."""
+    try:
+        yield
+    except CommandError as error:
+        raise StorageError(f"the ledger was written by another version: {error}") from error
+    except SQLAlchemyError as error:
+        raise StorageError(f"the ledger cannot be used: {getattr(error, 'orig', None) or error}") from error
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below, also around a migration
+    connection.text_factory = lambda raw: raw.decode(errors="surrogateescape")  # damaged text is for verify to report
+    for pragma in PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
