@@ -95,6 +95,7 @@ TABLE: Mapping[type[Exception], Kind] = {
     IndexNotReady: Kind("index-not-ready", 503, "The index is not ready"),
     Overloaded: Kind("overloaded", 503, "Too many requests are waiting"),
     NotReady: Kind("not-ready", 503, "The service is not ready"),
+    ClientGone: Kind("client-gone", 499, "The client closed the connection"),  # nobody reads it; it is counted
     ServiceError: INTERNAL,
     editing.InvalidEdit: Kind("invalid-edit", 422, "The request cannot become an edit"),
     editing.UnknownEdit: Kind("unknown-edit", 404, "There is no such edit"),

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from service.asking import Counted, Served, no_query, problems
 from service.replies import AskReply, GenerateReply, RetrieveReply
 from service.schemas import AskBody, GenerateRequest, RetrieveBody
-from service.sse import stream
+from service.sse import attended, stream
 from service.usecases import Answer, AskAnswer
 
 EVENTS: dict[int | str, dict[str, Any]] = {
@@ -41,7 +41,7 @@ async def generate(
         return await stream(
             lambda on_text: served.generate(query, on_text), lambda answer: reply(answer).model_dump(), request
         )
-    return reply(await run_in_threadpool(served.generate, query))
+    return reply(await attended(lambda on_text: served.generate(query, on_text), request))
 
 
 @router.post(
@@ -64,7 +64,7 @@ async def ask(body: AskBody, served: Served, counted: Counted, request: Request)
             lambda answer: reply(answer).model_dump(exclude_none=True),
             request,
         )
-    return reply(await run_in_threadpool(served.ask, query))
+    return reply(await attended(lambda on_text: served.ask(query, on_text), request))
 
 
 @router.post("/retrieve", responses=problems(400, 413, 415, 422, 503))

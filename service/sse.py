@@ -1,4 +1,4 @@
-"""Server-sent events: carries pieces of text from the thread that generates them to the client that reads them."""
+"""Generation for a client that may leave: as server-sent events, or whole. Who left is not generated for any longer."""
 
 from __future__ import annotations
 
@@ -21,6 +21,31 @@ Item = str | Exception | dict[str, Any]  # a piece; what went wrong; the whole a
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 logger = logging.getLogger(__name__)
+
+
+async def attended(run: Callable[[OnPiece], T], request: Request) -> T:
+    """The result of ``run`` in a thread.
+
+    Raises:
+        ClientGone: the client closed the connection, and ``run`` stopped at its next piece.
+    """
+    gone = threading.Event()
+    watch = asyncio.create_task(_notice(request, gone))
+    try:
+        return await run_in_threadpool(run, lambda _: _check(gone))
+    finally:
+        watch.cancel()
+
+
+async def _notice(request: Request, gone: threading.Event) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
+
+
+def _check(gone: threading.Event) -> None:
+    if gone.is_set():
+        raise ClientGone("the client closed the connection")
 
 
 async def stream(run: Callable[[OnPiece], T], whole: Callable[[T], dict[str, Any]], request: Request) -> Response:
@@ -62,8 +87,7 @@ def _work(
     """In the thread: the pieces, and at the end the answer or the error."""
 
     def on_text(piece: str) -> None:
-        if gone.is_set():
-            raise ClientGone("the client closed the connection")
+        _check(gone)
         if piece:
             put(piece)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -88,6 +89,17 @@ def test_client_that_leaves_stops_the_generation(url: str, usecases: FakeUseCase
     with httpx.stream("POST", f"{url}/generate", json={"prompt": "x", "stream": True}) as response:
         assert next(response.iter_lines()) == 'data: {"text": "a"}'
     assert usecases.stopped.wait(5)
+
+
+def test_client_that_leaves_stops_an_answer_that_is_not_streamed(url: str, usecases: FakeUseCases) -> None:
+    """Nobody generates for a closed connection, streamed or not; it is no error of the service."""
+    usecases.pieces = tuple("abcdefgh" * 100)
+    usecases.between = lambda _: time.sleep(0.02)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{url}/generate", json={"prompt": "x"}, timeout=0.2)
+    assert usecases.stopped.wait(5)
+    counted = 'route="/generate",status="499"} 1.0'
+    assert any(counted in httpx.get(f"{url}/metrics").text for _ in range(200))
 
 
 def test_many_clients_at_once(url: str, usecases: FakeUseCases) -> None:
