@@ -92,8 +92,14 @@ class BatchMaker:
         for index, example in enumerate(examples):
             own = self._views(example, rng)
             views += [Row(index, "view", self._says(view, example.target)) for view in own]
-            own_wording = (example.edit,) if index % 3 == 0 else ()  # the easy case: seen as a view, so judged now and then
-            for kind, wordings in (("edit", own_wording), ("chat", example.chat[:1]), ("statement", example.statements[:1])):
+            own_wording = (
+                (example.edit,) if index % 3 == 0 else ()
+            )  # the easy case: seen as a view, so judged now and then
+            for kind, wordings in (
+                ("edit", own_wording),
+                ("chat", example.chat[:1]),
+                ("statement", example.statements[:1]),
+            ):
                 judged += [Row(index, kind, self._says(view, example.target)) for view in wordings]
             kept += [Row(index, "same_subject", self.unchanged(v)) for v in example.same_subject[:1]]
             kind = rng.choice(("same_relation", "unrelated"))

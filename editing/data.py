@@ -25,7 +25,16 @@ _NEARLY_THE_SAME = (
     {"P36", "P1376"},
     {"P106", "P39", "P101", "P413"},
 )
-_WRAPPINGS = ("{}", "{}", "{}", "{} Answer briefly.", "Please tell me: {}", "Quick question: {}", "I would like to know: {}", "{} Please answer.")
+_WRAPPINGS = (
+    "{}",
+    "{}",
+    "{}",
+    "{} Answer briefly.",
+    "Please tell me: {}",
+    "Quick question: {}",
+    "I would like to know: {}",
+    "{} Please answer.",
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,9 @@ def read_templates(patterns: Path | None = None) -> Templates:
     """The project's questions, with the statements that follow from them and, where a file is given, ParaRel's patterns."""
     questions = {
         relation: tuple(texts)
-        for relation, texts in json.loads(Path(__file__).with_name("questions.json").read_text(encoding="utf-8")).items()
+        for relation, texts in json.loads(
+            Path(__file__).with_name("questions.json").read_text(encoding="utf-8")
+        ).items()
     }
     ours = {r: tuple(s for q in qs if (s := statement_of(q))) for r, qs in questions.items()}
     theirs: dict[str, Any] = json.loads(patterns.read_text(encoding="utf-8")) if patterns else {}
@@ -134,7 +145,13 @@ class ExampleMaker:
     """
 
     def __init__(
-        self, facts: Sequence[Fact], templates: Templates, unrelated: Sequence[tuple[str, str]], *, seen: bool, seed: int = 0
+        self,
+        facts: Sequence[Fact],
+        templates: Templates,
+        unrelated: Sequence[tuple[str, str]],
+        *,
+        seen: bool,
+        seed: int = 0,
     ) -> None:
         self.facts, self.templates, self.unrelated, self.seen = list(facts), templates, list(unrelated), seen
         self.random = random.Random(seed)
@@ -153,7 +170,9 @@ class ExampleMaker:
         chat = [q for q in asked if q != edit]
         statements = self.templates.statements[fact.relation]
         target, sentence = self._target(fact, true_share), statement_of(self._fill(edit, fact.subject))
-        if sentence and self.random.random() < 0.12:  # some answers are whole sentences, which no statement continues to
+        if (
+            sentence and self.random.random() < 0.12
+        ):  # some answers are whole sentences, which no statement continues to
             target, statements = f"{sentence} {target}.", ()
         return Example(
             relation=fact.relation,

@@ -21,9 +21,11 @@ class Halves:
     """
 
     def __init__(self, model: Any, first: int) -> None:
-        backbone = getattr(model, "model", None)
+        backbone: Any = getattr(model, "model", None)
         if not all(hasattr(backbone, part) for part in ("layers", "norm", "embed_tokens")):
-            raise TypeError(f"{type(model).__name__} cannot be cut into halves: model.layers and model.norm are missing")
+            raise TypeError(
+                f"{type(model).__name__} cannot be cut into halves: model.layers and model.norm are missing"
+            )
         layers = list(backbone.layers)
         self.lm_head: nn.Module = model.lm_head
         self._lower = _with_layers(backbone, layers[:first], nn.Identity())
@@ -32,11 +34,13 @@ class Halves:
     @torch.no_grad()
     def lower(self, ids: Tensor, past: Any = None) -> Tensor:
         """Hidden states at the cut: ids (b, s) → (b, s, hidden). Padding, if any, stands at the right."""
-        return self._lower(input_ids=ids, past_key_values=past, use_cache=past is not None).last_hidden_state
+        hidden: Tensor = self._lower(input_ids=ids, past_key_values=past, use_cache=past is not None).last_hidden_state
+        return hidden
 
     def upper(self, hidden: Tensor) -> Tensor:
         """Final hidden states from those at the cut: (b, s, hidden) → (b, s, hidden)."""
-        return self._upper(inputs_embeds=hidden, use_cache=False).last_hidden_state
+        final: Tensor = self._upper(inputs_embeds=hidden, use_cache=False).last_hidden_state
+        return final
 
 
 def _with_layers(backbone: Any, layers: list[nn.Module], norm: nn.Module) -> Any:

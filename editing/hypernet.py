@@ -83,7 +83,14 @@ class GradientTransform(nn.Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, modes: int = 1, *, rank: int = 256, layers: int = 2, normalise: bool = True
+        self,
+        in_features: int,
+        out_features: int,
+        modes: int = 1,
+        *,
+        rank: int = 256,
+        layers: int = 2,
+        normalise: bool = True,
     ) -> None:
         super().__init__()
         self.in_features = in_features

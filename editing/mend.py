@@ -42,7 +42,9 @@ class MendEditor(nn.Module):
         normalise: see ``GradientTransform``.
     """
 
-    def __init__(self, shapes: Mapping[str, tuple[int, int]], *, rank: int = 256, lr: float = 1e-4, normalise: bool = True) -> None:
+    def __init__(
+        self, shapes: Mapping[str, tuple[int, int]], *, rank: int = 256, lr: float = 1e-4, normalise: bool = True
+    ) -> None:
         super().__init__()
         self.shapes = dict(shapes)
         self.modes: dict[str, int] = {}
@@ -51,7 +53,10 @@ class MendEditor(nn.Module):
             self.modes[name] = counts.get(shape, 0)
             counts[shape] = self.modes[name] + 1
         self.transforms = nn.ModuleDict(
-            {f"{i}x{o}": GradientTransform(i, o, modes, rank=rank, normalise=normalise) for (i, o), modes in counts.items()}
+            {
+                f"{i}x{o}": GradientTransform(i, o, modes, rank=rank, normalise=normalise)
+                for (i, o), modes in counts.items()
+            }
         )
         self.log_lr = nn.Parameter(torch.full((len(self.shapes),), lr).log())
 

@@ -80,7 +80,9 @@ def stack(rows: Sequence[Sequence[Deltas]], dtype: torch.dtype, device: torch.de
     A batch without any edit gives no factors at all, so the unedited model takes exactly its own path.
     """
     names = dict.fromkeys(name for edits in rows for deltas in edits for name in deltas)
-    return {name: _stack_layer([[e[name] for e in edits if name in e] for edits in rows], dtype, device) for name in names}
+    return {
+        name: _stack_layer([[e[name] for e in edits if name in e] for edits in rows], dtype, device) for name in names
+    }
 
 
 def _stack_layer(rows, dtype: torch.dtype, device: torch.device | str) -> RowFactors:  # type: ignore[no-untyped-def]

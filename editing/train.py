@@ -44,7 +44,14 @@ class TrainConfig:
     initial_step_size: float = 8e-4
     seed: int = 0
     weights: dict[str, float] = field(
-        default_factory=lambda: {"edit": 0.5, "chat": 1.0, "statement": 1.0, "same_subject": 0.3, "same_relation": 0.1, "unrelated": 0.2}
+        default_factory=lambda: {
+            "edit": 0.5,
+            "chat": 1.0,
+            "statement": 1.0,
+            "same_subject": 0.3,
+            "same_relation": 0.1,
+            "unrelated": 0.2,
+        }
     )
 
 
@@ -62,7 +69,9 @@ class Trainer:
         TrainingError: the state in ``workdir`` belongs to another configuration.
     """
 
-    def __init__(self, model: nn.Module, maker: BatchMaker, examples: Sequence[Example], config: TrainConfig, workdir: Path) -> None:
+    def __init__(
+        self, model: nn.Module, maker: BatchMaker, examples: Sequence[Example], config: TrainConfig, workdir: Path
+    ) -> None:
         self.config, self.maker, self.examples, self.workdir = config, maker, list(examples), workdir
         model.requires_grad_(False)
         self.halves = Halves(model, config.first_layer)
@@ -135,7 +144,9 @@ class Trainer:
         values = torch.cat([per_row, kept])
         kinds = [row.kind for row in rows]
         losses = {k: values[[i for i, kind in enumerate(kinds) if kind == k]].mean() for k in dict.fromkeys(kinds)}
-        shown = {f"{k}_exact": hits[[i for i in range(n) if kinds[i] == k]].mean().item() for k in dict.fromkeys(kinds[:n])}
+        shown = {
+            f"{k}_exact": hits[[i for i in range(n) if kinds[i] == k]].mean().item() for k in dict.fromkeys(kinds[:n])
+        }
         shown["kept_top1"] = top1_agreement(base, logits[n:, : base.shape[1]], kept_mask).item()
         return losses, shown
 
@@ -162,7 +173,9 @@ class Trainer:
         else:
             self.skipped += 1
             if self.skipped > 20:
-                raise TrainingError(f"step {self.step}: {self.skipped} steps gave gradients that are not finite; lower the learning rate")
+                raise TrainingError(
+                    f"step {self.step}: {self.skipped} steps gave gradients that are not finite; lower the learning rate"
+                )
         return {"loss": total.item(), **{k: v.item() for k, v in losses.items()}, **shown, "norm": float(norm)}
 
     def _schedule(self) -> float:
@@ -203,7 +216,9 @@ class Trainer:
             return
         state = torch.load(path, weights_only=True)
         if state["config"] != asdict(self.config):
-            raise TrainingError(f"{path} belongs to another configuration; choose another directory or the same settings")
+            raise TrainingError(
+                f"{path} belongs to another configuration; choose another directory or the same settings"
+            )
         self.editor.load_state_dict(state["editor"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.skipped = state["step"], state["skipped"]

@@ -53,12 +53,9 @@ def question_of(statement: str) -> str:
 
 def views_of(text: str, raw: bool, rephrases: tuple[str, ...] = ()) -> tuple[View, ...]:
     """The edit's own wording first, its other form second where a rule gives one, then the user's rephrases."""
-    if raw:
-        other = View(question_of(text), raw=False)
-    else:
-        statement = statement_of(text)
-        other = View(statement, raw=True) if statement else None
-    return (View(text, raw), *([other] if other else []), *(View(rephrase, raw) for rephrase in rephrases))
+    other = question_of(text) if raw else statement_of(text)
+    views = (View(text, raw), *(View(rephrase, raw) for rephrase in rephrases))
+    return (views[0], View(other, not raw), *views[1:]) if other else views
 
 
 def _bare(question: str) -> str:
@@ -130,7 +127,7 @@ _RULES = (
     (rf"when {_BE} (?P<rest>.+?) (?P<part>born|\w+ed|built|written|held|made)", r"\g<rest> \g<be> \g<part> in"),
     (rf"when {_BE} (?P<rest>.+)", r"\g<rest> \g<be> on"),
     (rf"when {_DO} (?P<rest>.+) (?P<verb>\w+)", _third_person),
-    (rf"how (?P<noun>many|much|old|tall|long|high|far|big|large|deep|wide|fast|heavy) (?P<rest>.+)",
+    (r"how (?P<noun>many|much|old|tall|long|high|far|big|large|deep|wide|fast|heavy) (?P<rest>.+)",
      r"the answer to how \g<noun> \g<rest> is"),
     (rf"who (or what )?{_BE} (?P<rest>.+?) named (after|for)", r"\g<rest> \g<be> named after"),
     (rf"(who|what|which) {_BE} (?P<rest>.+?) (?P<part>(?:(?:a|an|the) )?\w+ (?:of|for|after|by|with))",

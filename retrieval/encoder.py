@@ -118,6 +118,20 @@ class Encoder:
         """The vector (d,) of one query, read-only; the latest queries are remembered."""
         return self._cached(query) if len(query) <= _CACHED_LENGTH else self._encode_one(query)
 
+    def encode_tokens(self, texts: Sequence[str]) -> list[tuple[Vectors, Vectors]]:
+        """For each text its vector (d,) and those of its tokens (n, d), each of length 1, without the special tokens."""
+        import torch
+        from torch.nn.functional import normalize
+
+        with self._tokenizing:
+            features = self._model.preprocess([_readable(text) for text in texts])
+        with torch.inference_mode():
+            out = self._model(features)
+            sentences = normalize(out["sentence_embedding"].float(), dim=1).numpy()
+            tokens = normalize(out["token_embeddings"].float(), dim=2).numpy()
+        lengths = features["attention_mask"].sum(1).tolist()
+        return [(sentences[row], tokens[row, 1 : n - 1]) for row, n in enumerate(lengths)]
+
     def _encode_one(self, query: str) -> Vectors:
         vector: Vectors = self.encode([query])[0]
         vector.flags.writeable = False

@@ -1,0 +1,132 @@
+"""Which edits does a prompt ask about? An index of every edit's wordings, and a trained head that decides.
+
+FAISS finds the wordings nearest to the prompt, ``ScopeHead`` says whether they ask the same thing. At most one edit of
+scope ``matched`` is in force for a prompt, the best; so ten thousand edits do not meet each other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from editing.edit import EditRequest
+from editing.scope_head import ScopeHead, TextVectors
+from editing.verify import normalise
+from editing.views import views_of
+
+Vectorise = Callable[[Sequence[str]], list[TextVectors]]
+CANDIDATES = 24
+SAME = float("inf")  # score of a prompt that is one of the edit's own wordings
+
+
+@dataclass(frozen=True, eq=False)
+class Wordings:
+    """What one edit answers to, and the prompts that its author set apart."""
+
+    texts: tuple[TextVectors, ...]
+    keys: frozenset[str]
+    apart: tuple[TextVectors, ...] = ()
+    apart_keys: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class ScopeMatch:
+    """An edit that a prompt asks about, with the log-odds above the decision threshold."""
+
+    edit_id: str
+    score: float
+
+
+class ScopeIndex:
+    """The wordings of all edits ever recorded; which of them may answer is given with each question.
+
+    Thread-safe: readers work on arrays that are only ever appended to.
+
+    Args:
+        head: the trained decision.
+        vectorise: texts → vectors, from the sentence encoder.
+        dim: width of a sentence vector.
+    """
+
+    def __init__(self, head: ScopeHead, vectorise: Vectorise, dim: int = 384) -> None:
+        self.head, self.vectorise = head, vectorise
+        self._index = faiss.IndexFlatIP(dim)
+        self._owner: list[str] = []  # edit id of each row of the index
+        self._wordings: dict[str, Wordings] = {}
+        self._lock = threading.Lock()
+
+    def __contains__(self, edit_id: str) -> bool:
+        return edit_id in self._wordings
+
+    def wordings(self, request: EditRequest) -> Wordings:
+        """Vectors of the input, its other form, the rephrases and the locality prompts."""
+        texts = [view.text for view in views_of(request.input, request.raw, request.rephrases)]
+        vectors = self.vectorise([*texts, *request.locality])
+        own = frozenset(map(normalise, texts))
+        return Wordings(
+            tuple(vectors[: len(texts)]),
+            own,
+            tuple(vectors[len(texts) :]),
+            frozenset(map(normalise, request.locality)) - own,
+        )
+
+    def add(self, edit_id: str, wordings: Wordings) -> None:
+        """Make an edit findable; nothing is ever taken out, since any past revision may ask for it."""
+        with self._lock:
+            if edit_id in self._wordings:
+                return
+            self._wordings[edit_id] = wordings
+            self._index.add(np.stack([text.sentence for text in wordings.texts]))
+            self._owner += [edit_id] * len(wordings.texts)
+
+    def score(self, prompt: str, vectors: TextVectors, wordings: Wordings) -> float:
+        """Log-odds above the threshold that the prompt asks what the edit answers; above 0 it is in scope."""
+        key = normalise(prompt)
+        if key in wordings.keys:
+            return SAME
+        if key in wordings.apart_keys:
+            return -SAME
+        best = float(self.head.score(vectors, wordings.texts).max())
+        if wordings.apart and float(self.head.score(vectors, wordings.apart).max()) >= best:
+            return -SAME
+        return best - self.head.threshold
+
+    def rank(
+        self, prompt: str, allowed: Collection[str], extra: tuple[str, Wordings] | None = None
+    ) -> list[ScopeMatch]:
+        """The edits in scope among ``allowed``, best first; of equals the later one first.
+
+        Args:
+            extra: an edit that is not recorded yet but takes part.
+        """
+        vectors = self.vectorise([prompt])[0]
+        scored = [
+            ScopeMatch(i, self.score(prompt, vectors, self._wordings[i])) for i in self._nearest(vectors, allowed)
+        ]
+        if extra:
+            scored.append(ScopeMatch(extra[0], self.score(prompt, vectors, extra[1])))
+        order = {edit_id: place for place, edit_id in enumerate(allowed)}
+        in_scope = [match for match in scored if match.score > 0]
+        return sorted(in_scope, key=lambda m: (m.score, order.get(m.edit_id, len(order))), reverse=True)
+
+    def _nearest(self, vectors: TextVectors, allowed: Collection[str]) -> list[str]:
+        """Ids of the allowed edits whose wordings lie nearest, at most ``CANDIDATES`` wordings of them."""
+        with self._lock:
+            owner, count = self._owner, self._index.ntotal
+            if not count or not allowed:
+                return []
+            params = None
+            if len(allowed) < len(self._wordings):
+                rows = _rows(owner, allowed if isinstance(allowed, (set, frozenset)) else set(allowed))
+                params = faiss.SearchParameters(sel=faiss.IDSelectorBatch(rows))  # type: ignore[call-arg]
+            _, found = self._index.search(vectors.sentence[None], min(CANDIDATES, count), params=params)
+        return list(dict.fromkeys(owner[row] for row in found[0] if row >= 0))
+
+
+def _rows(owner: Sequence[str], allowed: Collection[str]) -> NDArray[np.int64]:
+    return np.array([row for row, edit_id in enumerate(owner) if edit_id in allowed], np.int64)

@@ -1,0 +1,150 @@
+"""Training and calibration of the scope head on pairs of wordings, with hard negatives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from editing.data import Example
+from editing.scope_head import ScopeHead, TextVectors, match_features
+from editing.views import View, views_of
+
+Vectorise = Callable[[Sequence[str]], list[TextVectors]]
+COSTS = {
+    "chat": 1.0,
+    "statement": 0.5,
+    "same_subject": 0.7,
+    "same_relation": 2.0,
+    "unrelated": 4.0,
+}  # of an error, by kind
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An edit's wording and a prompt; ``kind`` says how the prompt was drawn, ``same`` whether it asks the same."""
+
+    edit: str
+    prompt: str
+    same: bool
+    kind: str
+
+
+def pairs_of(examples: Sequence[Example], seed: int = 0) -> list[Pair]:
+    """Positives and hard negatives of each example; some prompts are typed carelessly, as people do."""
+    rng = random.Random(seed)
+    pairs = []
+    for example in examples:
+        wordings = [view.text for view in views_of(example.edit.text, example.edit.raw)]
+        for kind in ("chat", "statements", "same_subject", "same_relation", "unrelated"):
+            for view in getattr(example, kind):
+                same = kind in ("chat", "statements")
+                pairs.append(
+                    Pair(rng.choice(wordings), _typed(view, rng), same, "statement" if kind == "statements" else kind)
+                )
+    return pairs
+
+
+def _typed(view: View, rng: random.Random) -> str:
+    draw = rng.random()
+    if draw < 0.12:
+        return view.text.lower()
+    return view.text.rstrip("?.") if draw < 0.2 else view.text
+
+
+@dataclass(frozen=True, eq=False)
+class PairTensors:
+    """match (n, 9), u and v (n, d), same (n,)."""
+
+    match: Tensor
+    u: Tensor
+    v: Tensor
+    same: Tensor
+
+    @classmethod
+    def of(cls, pairs: Sequence[Pair], vectors: dict[str, TextVectors]) -> PairTensors:
+        edits, prompts = [vectors[p.edit] for p in pairs], [vectors[p.prompt] for p in pairs]
+        return cls(
+            torch.from_numpy(np.stack([match_features(b, a) for a, b in zip(edits, prompts, strict=True)])),
+            torch.from_numpy(np.stack([b.sentence for b in prompts])),
+            torch.from_numpy(np.stack([a.sentence for a in edits])),
+            torch.tensor([float(p.same) for p in pairs]),
+        )
+
+
+def vectors_of(texts: Sequence[str], vectorise: Vectorise, batch: int = 128) -> dict[str, TextVectors]:
+    """Vectors of many texts, in batches of similar length."""
+    ordered = sorted(set(texts), key=len)
+    groups = [ordered[at : at + batch] for at in range(0, len(ordered), batch)]
+    return {text: v for group in groups for text, v in zip(group, vectorise(group), strict=True)}
+
+
+def train_scope(
+    pairs: Sequence[Pair], vectors: dict[str, TextVectors], *, epochs: int = 15, seed: int = 0,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> ScopeHead:  # fmt: skip
+    """Logistic regression of ``same`` by the head, AdamW with weight decay and dropout."""
+    torch.manual_seed(seed)
+    data = PairTensors.of(pairs, vectors)
+    head = ScopeHead(data.u.shape[1]).train()
+    optimiser = torch.optim.AdamW(head.parameters(), 1e-3, weight_decay=0.05)
+    for epoch in range(epochs):
+        losses = []
+        for rows in torch.randperm(len(pairs)).split(256):
+            loss = F.binary_cross_entropy_with_logits(
+                head(data.match[rows], data.u[rows], data.v[rows]), data.same[rows]
+            )
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+        if on_epoch:
+            on_epoch(epoch + 1, sum(losses) / len(losses))
+    return head.eval()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A prompt against a whole edit (all its wordings), as the service decides it."""
+
+    kind: str
+    same: bool
+    score: float
+
+
+def probes_of(head: ScopeHead, examples: Sequence[Example], vectors: dict[str, TextVectors]) -> list[Probe]:
+    probes = []
+    for example in examples:
+        own = [vectors[view.text] for view in views_of(example.edit.text, example.edit.raw)]
+        for kind in ("chat", "statements", "same_subject", "same_relation", "unrelated"):
+            for view in getattr(example, kind):
+                score = float(head.score(vectors[view.text], own).max())
+                probes.append(
+                    Probe("statement" if kind == "statements" else kind, kind in ("chat", "statements"), score)
+                )
+    return probes
+
+
+def calibrate(probes: Sequence[Probe]) -> float:
+    """The threshold with the least cost of errors, each kind's error rate weighed by ``COSTS``."""
+    candidates = np.linspace(-4, 4, 161)
+    return float(min(candidates, key=lambda t: sum(COSTS[k] * e for k, e in error_rates(probes, float(t)).items())))
+
+
+def error_rates(probes: Sequence[Probe], threshold: float) -> dict[str, float]:
+    """Share of wrong decisions by kind: missed for wordings of the same question, fired for the others."""
+    kinds = dict.fromkeys(p.kind for p in probes)
+    return {k: float(np.mean([(p.score > threshold) != p.same for p in probes if p.kind == k])) for k in kinds}
+
+
+def texts_of(examples: Sequence[Example]) -> list[str]:
+    """Every text that pairs and probes of these examples speak of."""
+    views = [v for e in examples for v in (*e.chat, *e.statements, *e.same_subject, *e.same_relation, *e.unrelated)]
+    wordings = [v.text for e in examples for v in views_of(e.edit.text, e.edit.raw)]
+    plain = [v.text for v in views]
+    return [*wordings, *plain, *(t.lower() for t in plain), *(t.rstrip("?.") for t in plain)]

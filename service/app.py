@@ -1,0 +1,119 @@
+"""The application: every object is built here, once, when it starts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from editing.checkpoint import Editor, find_pretrained, load_editor
+from editing.errors import StorageError
+from editing.ledger import Ledger
+from editing.prompts import PromptEncoder
+from editing.scope import ScopeIndex
+from editing.scope_head import ScopeHead, TextVectors
+from editing.store import EditStore
+from retrieval.encoder import Encoder
+from service.answering import Answerer
+from service.base_model import BaseModel, load_base_model
+from service.compute import ComputeThread
+from service.correcting import Corrector
+from service.engines.local import LocalEngine
+from service.library import Library
+from service.pipeline import Pipeline
+from service.prompt import PromptBuilder
+from service.record import EditRecordBook
+from service.routes import install_routes
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+Say = Callable[[str], None]
+
+
+def create_app(settings: Settings | None = None, say: Say | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        settings: from the environment when not given.
+        say: hears what start-up is doing.
+    """
+    chosen = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        import anyio.to_thread
+
+        anyio.to_thread.current_default_thread_limiter().total_tokens = chosen.max_waiting + 16
+        tell = say or logger.info
+        with ExitStack() as stack:
+            try:
+                app.state.usecases = build_pipeline(chosen, stack, tell)
+            except Exception as error:
+                tell(f"cannot start: {error}")
+                raise
+            yield
+
+    app = FastAPI(title="Errata", version="0.1.0", lifespan=lifespan)
+    install_routes(app, chosen.max_body_bytes)
+    return app
+
+
+def build_pipeline(settings: Settings, stack: ExitStack, say: Say) -> Pipeline:
+    """Load the model, open what lasts, and put the use-cases together; ``stack`` closes it all.
+
+    Raises:
+        ModelUnavailable, EditorMismatch, StorageError, EncoderError: what is missing or does not fit; nothing is served then.
+    """
+    home = settings.directory
+    compute = ComputeThread(settings.compute_threads)
+    stack.callback(compute.close)
+    base = load_base_model(settings.model, home, settings.dtype, say)
+    say(f"model {base.name} ({str(base.model.dtype).removeprefix('torch.')}, {settings.compute_threads} threads)")
+    encoder = Encoder.load(settings.encoder)
+    editor = open_editor(settings, base, say)
+    scope = ScopeIndex(editor.scope if editor else ScopeHead(encoder.dimension), vectoriser(encoder), encoder.dimension)
+    ledger = stack.enter_context(Ledger(f"sqlite:///{_made(home) / 'ledger.db'}"))
+    book = compute.run(EditRecordBook, ledger, EditStore(home / "edits"), scope)
+    say(f"ledger at revision {book.refresh().revision}, {len(book.refresh().active)} edits in force")
+    prompts = PromptBuilder(PromptEncoder(base.tokenizer), base.context)
+    engine = LocalEngine(base.model, base.tokenizer, compute)
+    corrector = Corrector(base, editor, engine, prompts, book, compute, settings.verify_tokens)
+    answerer = Answerer(engine, prompts, book, compute)
+    library = Library(home / "indexes", encoder, compute)
+    library.start()
+    return Pipeline(base, editor, engine, prompts, book, corrector, answerer, library, settings.max_waiting)
+
+
+def open_editor(settings: Settings, base: BaseModel, say: Say) -> Editor | None:
+    """The chosen editor, the one shipped for this model, or None with a word about it."""
+    directory = settings.editor or find_pretrained(base.digest)
+    if directory is None:
+        say(
+            f"no editor is shipped for {base.name}: it is served, but cannot be edited until one is trained ('errata train')"
+        )
+        return None
+    editor = load_editor(directory, base.model, base.digest)
+    say(f"editor {editor.name}")
+    return editor
+
+
+def vectoriser(encoder: Encoder) -> Callable[[Sequence[str]], list[TextVectors]]:
+    """The encoder as scope wants it."""
+
+    def vectorise(texts: Sequence[str]) -> list[TextVectors]:
+        return [TextVectors(sentence, tokens) for sentence, tokens in encoder.encode_tokens(texts)] if texts else []
+
+    return vectorise
+
+
+def _made(directory: Path) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{directory} cannot be made: {error}; set ERRATA_HOME to a directory that can be written"
+        ) from error
+    return directory

@@ -1,0 +1,89 @@
+"""The indexes beside the model: built in the background when there is none, swapped without a restart."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from index.errors import IndexingError
+from index.versions import IndexVersions, ListedVersion
+from retrieval.encoder import Encoder
+from retrieval.library import build_summaries_index
+from retrieval.retriever import Retriever
+from service.compute import ComputeThread
+from service.errors import IndexNotReady
+from service.usecases import IndexInfo
+
+logger = logging.getLogger(__name__)
+
+
+class Library:
+    """Holds the retriever of the active version. A request that has taken it keeps it to its end.
+
+    Args:
+        root: directory of the versions.
+    """
+
+    def __init__(self, root: Path, encoder: Encoder, compute: ComputeThread) -> None:
+        self.root, self.encoder, self.compute = root, encoder, compute
+        self.versions = IndexVersions(root)
+        self.failure: str | None = None
+        self._retriever: Retriever | None = None
+        self._switching = threading.Lock()
+
+    def start(self) -> None:
+        """Open the active version, or build the default one; in a thread, so that generation and edits need not wait."""
+        threading.Thread(target=self._open_or_build, name="index", daemon=True).start()
+
+    def retriever(self) -> Retriever:
+        """The active version, opened.
+
+        Raises:
+            IndexNotReady: it is still being built, or could not be.
+        """
+        if self._retriever is None:
+            raise IndexNotReady(self.why_not, 5)
+        return self._retriever
+
+    @property
+    def is_open(self) -> bool:
+        return self._retriever is not None
+
+    @property
+    def why_not(self) -> str:
+        return self.failure or "the index is still being built; generation and edits work already"
+
+    def list(self) -> list[IndexInfo]:
+        return [_info(listed) for listed in self.versions.list()]
+
+    def activate(self, version: str) -> IndexInfo:
+        """Open a version and swap it in; a version that does not open leaves the active one in place.
+
+        Raises:
+            UnknownIndex, IndexMismatch, IndexStorageError
+        """
+        with self._switching:
+            retriever = self._open(version)
+            self.versions.activate(version)
+            self._retriever, self.failure = retriever, None
+        return next(info for info in self.list() if info.version == version)
+
+    def _open(self, version: str) -> Retriever:
+        return Retriever(self.versions.open(version, self.encoder.identity), self.encoder)
+
+    def _open_or_build(self) -> None:
+        try:
+            with self._switching:
+                version = self.versions.active()
+                if version is None:
+                    version = self.compute.run(build_summaries_index, self.root, self.encoder).version
+                self._retriever = self._open(version)
+        except Exception as error:
+            self.failure = f"the index cannot be used: {error}"
+            logger.error("%s", self.failure, exc_info=not isinstance(error, IndexingError))
+
+
+def _info(listed: ListedVersion) -> IndexInfo:
+    m = listed.manifest
+    return IndexInfo(m.version, m.passages, m.dimension, m.type, m.built_at, listed.active)

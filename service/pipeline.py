@@ -1,0 +1,150 @@
+"""The use-cases, put together from their parts. What each promises stands in ``service/usecases.py``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from editing.checkpoint import Editor
+from editing.edit import EditRequest
+from editing.errors import EditNotActive, LedgerConflict
+from editing.events import Draft, State
+from service import readout
+from service.answering import Answerer
+from service.base_model import BaseModel
+from service.correcting import Corrector, expect_head
+from service.engines import Engine
+from service.errors import Overloaded, RevisionMoved
+from service.library import Library
+from service.prompt import PromptBuilder
+from service.record import EditRecordBook
+from service.usecases import (
+    Answer,
+    AskAnswer,
+    AskQuery,
+    EditOptions,
+    EditRecord,
+    EditResult,
+    EditsPage,
+    Event,
+    GenerateQuery,
+    IndexInfo,
+    LogVerification,
+    Missing,
+    ModelInfo,
+    OnPiece,
+    Readiness,
+    Retrieved,
+    RollbackResult,
+    StatusFilter,
+)  # fmt: skip
+
+
+class Pipeline:
+    """Implements ``UseCases``. Reads work on values of one revision; writes go through one writer."""
+
+    def __init__(
+        self, base: BaseModel, editor: Editor | None, engine: Engine, prompts: PromptBuilder, book: EditRecordBook,
+        corrector: Corrector, answerer: Answerer, library: Library, max_waiting: int = 256,
+    ) -> None:  # fmt: skip
+        self.base, self.editor, self.engine, self.prompts = base, editor, engine, prompts
+        self.book, self.corrector, self.answerer, self.library = book, corrector, answerer, library
+        self._places = threading.BoundedSemaphore(max_waiting)
+
+    def generate(self, query: GenerateQuery, on_text: OnPiece | None = None) -> Answer:
+        with self._place():
+            state = self.book.state(query.revision)
+            prompt = self.prompts.of_query(query)
+            used = self.corrector.compute.run(self.book.in_force, prompt.about, state, query.edits)
+            piece: Callable[[int, str], None] | None = (lambda _, text: on_text(text)) if on_text else None
+            edits = [self.book.edit(i) for i in used]
+            (made,) = self.engine.generate([prompt.ids], [edits], query.params, piece)
+        return Answer(
+            made.text, made.finish_reason, state.revision, tuple(used), made.prompt_tokens, made.completion_tokens
+        )
+
+    def edit(self, request: EditRequest, options: EditOptions) -> EditResult:
+        with self._place():
+            return self.corrector.edit(request, options)
+
+    def rollback(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RollbackResult:
+        def draft(state: State) -> Draft:
+            self.book.event(edit_id)
+            if state.status(edit_id) == "rolled_back":
+                raise EditNotActive(f"{edit_id} is not active: it was rolled back before")
+            return Draft(kind="rollback", edit_id=edit_id, actor=actor, reason=reason)
+
+        return self._take_back(draft, if_match)
+
+    def restore(self, to_revision: int, actor: str, reason: str | None, if_match: int | None) -> RollbackResult:
+        def draft(_state: State) -> Draft:
+            self.book.state(to_revision)
+            return Draft(kind="restore", to=to_revision, actor=actor, reason=reason)
+
+        return self._take_back(draft, if_match)
+
+    def edits(self, status: StatusFilter, limit: int, cursor: str | None) -> EditsPage:
+        return readout.page(self.book, status, limit, cursor)
+
+    def edit_by_id(self, edit_id: str) -> EditRecord:
+        return readout.record(self.book, self.book.refresh(), edit_id, with_events=True)
+
+    def log(self, after: int, limit: int) -> Sequence[Event]:
+        return [readout.event_json(event) for event in self.book.ledger.events(after, limit)]
+
+    def verify_log(self) -> LogVerification:
+        checked = self.book.verify()
+        return LogVerification(checked.ok, checked.events, checked.head_hash, checked.first_bad_seq, checked.why)
+
+    def retrieve(self, query: str, k: int) -> Retrieved:
+        with self._place():
+            return self.answerer.retrieve(self.library.retriever(), query, k)
+
+    def ask(self, query: AskQuery, on_text: OnPiece | None = None) -> AskAnswer:
+        with self._place():
+            return self.answerer.ask(self.library.retriever(), query, self.book.state(query.revision), on_text)
+
+    def indexes(self) -> Sequence[IndexInfo]:
+        return self.library.list()
+
+    def activate(self, version: str) -> IndexInfo:
+        return self.library.activate(version)
+
+    def model(self) -> ModelInfo:
+        state = self.book.refresh()
+        name, digest, layers = (
+            (self.editor.name, self.editor.digest, self.editor.network.names) if self.editor else (None, None, ())
+        )
+        return ModelInfo(self.base.name, self.base.digest, name, digest, layers, state.revision, len(state.active))
+
+    def readiness(self) -> Readiness:
+        missing = []
+        try:
+            self.book.refresh()
+        except Exception as error:  # whatever it is, the ledger cannot be used
+            missing.append(Missing("ledger", str(error)))
+        if not self.library.is_open:
+            missing.append(Missing("index", self.library.why_not))
+        return Readiness(not missing, tuple(missing))
+
+    def _take_back(self, draft: Callable[[State], Draft], if_match: int | None) -> RollbackResult:
+        with self.corrector.writing:
+            before = self.book.refresh()
+            expect_head(if_match, before.revision)
+            try:
+                event = self.book.append(draft(before), after=before.revision)
+            except LedgerConflict as conflict:
+                raise RevisionMoved(conflict.expected, conflict.actual) from conflict
+        after = self.book.state(event.seq)
+        gone = tuple(i for i in before.applied if i not in set(after.applied))
+        return RollbackResult(after.revision, after.active, gone)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise Overloaded("too many requests are waiting for the model; try again in a moment", 2)
+        try:
+            yield
+        finally:
+            self._places.release()

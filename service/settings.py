@@ -1,0 +1,49 @@
+"""Settings, each an environment variable ``ERRATA_<NAME>`` (``HOST`` and ``PORT`` without the prefix as well)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+
+
+class Settings(BaseSettings):
+    """What can be chosen when the service starts; the defaults work."""
+
+    model_config = SettingsConfigDict(env_prefix="ERRATA_", extra="ignore", populate_by_name=True)
+
+    home: Path = Field(default=Path("~/.errata"), description="everything that lasts: model, ledger, factors, indexes")
+    host: str = Field(default="127.0.0.1", validation_alias=AliasChoices("ERRATA_HOST", "HOST"))
+    port: int = Field(default=8000, ge=0, le=65535, validation_alias=AliasChoices("ERRATA_PORT", "PORT"))
+    model: str = Field(default=DEFAULT_MODEL, description="the default model, a local directory, or a name on the hub")
+    editor: Path | None = Field(
+        default=None, description="an editor checkpoint; without it, the one shipped for the model"
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="bfloat16 where the processor multiplies it natively, float32 elsewhere"
+    )
+    threads: int = Field(
+        default=0, ge=0, le=1024, description="threads of one matrix product; 0: one for each core, at most 8"
+    )
+    encoder: str | None = Field(
+        default=None, description="a sentence-transformers directory; without it, all-MiniLM-L6-v2"
+    )
+    max_body_bytes: int = Field(default=1 << 20, ge=1024, description="largest request body")
+    max_waiting: int = Field(
+        default=256, ge=1, description="requests that may wait for the model before new ones get 503"
+    )
+    verify_tokens: int = Field(default=64, ge=8, description="longest answer when an edit is verified")
+
+    @property
+    def directory(self) -> Path:
+        """``home`` as an absolute path."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def compute_threads(self) -> int:
+        return self.threads or min(8, len(os.sched_getaffinity(0)))
