@@ -102,6 +102,7 @@ TABLE: Mapping[type[Exception], Kind] = {
     editing.EditNotActive: Kind("edit-not-active", 409, "The edit is not active"),
     editing.UnknownRevision: Kind("unknown-revision", 404, "There is no such revision"),
     editing.LedgerConflict: Kind("revision-moved", 409, "Somebody else wrote first"),
+    editing.DuplicateEvent: Kind("duplicate-event", 409, "This was recorded before"),
     editing.StorageError: STORAGE_FAILED,
     editing.CorruptFactors: Kind("corrupt-factors", 500, "The factors of an edit are damaged"),
     editing.CorruptLedger: Kind("corrupt-ledger", 500, "The ledger is damaged"),

@@ -92,7 +92,7 @@ class Problem:
         }
         if self.errors:
             document["errors"] = [error.document() for error in self.errors[:MAX_FIELD_ERRORS]]
-        return {**self.more, **document}
+        return document | {name: value for name, value in self.more.items() if name not in document}
 
     def response(self) -> Response:
         # ASCII escapes: a lone surrogate in the text has no UTF-8 form
