@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def build_index_command(home: Path | None = None, source: Path | None = None, activate: bool = False) -> str:
+def build_index_command(source: Path | None = None, home: Path | None = None, activate: bool = False) -> str:
     """Build a version of the index and say which one.
 
     Args:
@@ -21,10 +21,12 @@ def build_index_command(home: Path | None = None, source: Path | None = None, ac
     from retrieval.library import build_corpus_index, build_summaries_index
     from service.settings import Settings
 
-    settings = Settings(**({"home": home} if home else {}))
+    settings = Settings(home=home) if home else Settings()
     root = settings.directory / "indexes"
     encoder = Encoder.load(settings.encoder, threads=settings.compute_threads)
-    with Progress(TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bar:
+    with Progress(
+        TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
+    ) as bar:
         task = bar.add_task("embedding", total=None)
 
         def progress(done: int, total: int) -> None:
@@ -37,4 +39,5 @@ def build_index_command(home: Path | None = None, source: Path | None = None, ac
             manifest = build_corpus_index(root, corpus, read_jsonl(source), encoder, progress)
     if activate:
         IndexVersions(root).activate(manifest.version)
+    print(manifest.version)
     return manifest.version
