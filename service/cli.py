@@ -48,8 +48,8 @@ def indexes(*, as_json: AsJson = False, url: Url = LOCAL) -> None:
         print_json(found) if as_json else show_indexes(found["indexes"])
 
 
-@index.command()
-def activate(
+@index.command("activate")
+def activate_version(
     version: Annotated[str, typer.Argument(help="The version that shall answer.")],
     *,
     as_json: AsJson = False,
@@ -65,13 +65,16 @@ def activate(
         print_json(chosen) if as_json else show_indexes([chosen])
 
 
-@index.command()
-def build(
-    corpus: Annotated[Path | None, typer.Argument(help="Texts to index (default: the Wikipedia summaries).")] = None,
+@index.command("build")
+def build_index(
+    corpus: Annotated[
+        Path | None, typer.Argument(help="Passages as JSON lines (default: the Wikipedia summaries).")
+    ] = None,
     *,
     home: Home = None,
+    activate: Annotated[bool, typer.Option("--activate", help="Let it answer at once.")] = False,
 ) -> None:
     """Embed passages and build a new version of the index."""
     from service.indexing import build_index_command
 
-    build_index_command(corpus, home)
+    build_index_command(corpus, home, activate)
