@@ -68,11 +68,11 @@ def activate_version(
 @index.command("build")
 def build_index(
     corpus: Annotated[
-        Path | None, typer.Argument(help="Passages as JSON lines (default: the Wikipedia summaries).")
+        Path | None, typer.Argument(help="JSON lines of title and text (default: the Wikipedia summaries).")
     ] = None,
     *,
     home: Home = None,
-    activate: Annotated[bool, typer.Option("--activate", help="Let it answer at once.")] = False,
+    activate: Annotated[bool, typer.Option("--activate", help="Let it answer when the server starts next.")] = False,
 ) -> None:
     """Embed passages and build a new version of the index."""
     from service.indexing import build_index_command
