@@ -17,10 +17,10 @@ Data = Annotated[
 def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")],
-    steps: Annotated[int, typer.Option(min=1)] = 700,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 700,
     batch: Annotated[int, typer.Option(min=1, help="Different edits in one step.")] = 12,
     facts: Annotated[int, typer.Option(min=10, help="Facts to draw training examples from.")] = 2000,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 5e-4,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 5e-4,
     workdir: Annotated[Path | None, typer.Option(help="State of the run; an interrupted one goes on there.")] = None,
 ) -> None:
     """Train an editor and its scope head for the model that is served."""
@@ -36,7 +36,7 @@ def evaluate(
     cumulative: Annotated[bool, typer.Option(help="Leave all edits in force and judge them together.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here as well.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw them into this PNG.")] = None,
-    seed: int = 11,
+    seed: Annotated[int, typer.Option(help="Which facts are drawn.")] = 11,
 ) -> None:
     """Judge the editor on facts that it was not trained on, by free generation through the service's own path."""
     from service.evaluating import evaluate_command
