@@ -131,3 +131,10 @@ class BatchMaker:
         begun = "" if view.raw else statement_of(view.text) or ""
         answer = self.encoder.target(begun, spaced=False)[:-1] if begun else ()
         return TargetSequence((*prompt, *answer), len(prompt))
+
+
+def common_prefix(maker: BatchMaker) -> tuple[int, ...]:
+    """What all chat prompts begin with."""
+    one, other = maker.encoder.prompt("A", raw=False), maker.encoder.prompt("7", raw=False)
+    same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    return one[:same] if maker.encoder.has_template else ()

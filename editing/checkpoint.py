@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def load_editor(directory: Path, model: nn.Module, base_model: str) -> Editor:
         tensors = load_file(directory / "model.safetensors")
         scope = ScopeHead.load(directory / "scope.safetensors")
         shapes = {name: (int(i), int(o)) for name, (i, o) in config["shapes"].items()}
-        trained_for = config["base_model"]
+        trained_for, name_of_editor, rank = str(config["base_model"]), str(config["name"]), int(config["rank"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
         raise EditorMismatch(f"{directory} is no readable editor checkpoint: {error}") from error
     if trained_for != base_model:
@@ -74,14 +75,14 @@ def load_editor(directory: Path, model: nn.Module, base_model: str) -> Editor:
         )
     modules = dict(model.named_modules())
     for name, shape in shapes.items():
-        if name not in modules or linear_shape(modules[name]) != shape:
+        if name not in modules or _shape(modules[name]) != shape:
             raise EditorMismatch(f"the editor in {directory} edits {name} {shape}, which the model does not have")
-    network = MendEditor(shapes, rank=config["rank"])
+    network = MendEditor(shapes, rank=rank)
     try:
         network.load_state_dict({name: value.to(_dtype(name)) for name, value in tensors.items()})
     except RuntimeError as error:
         raise EditorMismatch(f"{directory}/model.safetensors does not fit its config.json: {error}") from error
-    return Editor(config["name"], _digest(directory), network.eval().requires_grad_(False), scope, config)
+    return Editor(name_of_editor, _digest(directory), network.eval().requires_grad_(False), scope, config)
 
 
 def find_pretrained(base_model: str) -> Path | None:
@@ -102,18 +103,25 @@ def model_digest(directory: Path) -> str:
     if not files:
         raise FileNotFoundError(f"{directory} holds no *.safetensors")
     digest = hashlib.sha256()
-    for path in files:
-        with safe_open(path, "pt") as file:
-            for name in sorted(file.keys()):
-                tensor = file.get_tensor(name).contiguous()
-                digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-                digest.update(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+    with ExitStack() as stack:
+        shards = [stack.enter_context(safe_open(path, "pt")) for path in files]
+        for name, shard in sorted((name, at) for at, file in enumerate(shards) for name in file.keys()):  # noqa: SIM118
+            tensor = shards[shard].get_tensor(name).contiguous()
+            digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+            digest.update(memoryview(tensor.flatten().view(torch.uint8).numpy()))
     return digest.hexdigest()
 
 
 def _digest(directory: Path) -> str:
     names = ("config.json", "model.safetensors", "scope.safetensors")
     return hashlib.sha256(b"".join((directory / name).read_bytes() for name in names)).hexdigest()
+
+
+def _shape(module: nn.Module) -> tuple[int, int] | None:
+    try:
+        return linear_shape(module)
+    except TypeError:
+        return None
 
 
 def _dtype(name: str) -> torch.dtype:

@@ -84,11 +84,13 @@ def read_jsonl(path: Path, fields: Sequence[str]) -> list[dict[str, Any]]:
         DataError: the file is missing, or a line is no JSON object with the named fields; says which line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut inside strings, at U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}") from error
     records = []
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
@@ -101,11 +103,16 @@ def read_jsonl(path: Path, fields: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def read_facts(path: Path) -> list[Fact]:
-    return [Fact(r["relation"], r["subject"], r["object"]) for r in read_jsonl(path, ("relation", "subject", "object"))]
+    names = ("relation", "subject", "object")
+    records = read_jsonl(path, names)
+    wrong = next((r for r in records if not all(isinstance(r[name], str) for name in names)), None)
+    if wrong is not None:
+        raise DataError(f"{path}: relation, subject and object must be texts: {json.dumps(wrong, ensure_ascii=False)}")
+    return [Fact(*(r[name] for name in names)) for r in records]
 
 
 def read_templates(patterns: Path | None = None) -> Templates:
-    """The project's questions, with the statements that follow from them and, where a file is given, ParaRel's patterns."""
+    """The project's questions, the statements that follow from them and, where a file is given, ParaRel's patterns."""
     questions = {
         relation: tuple(texts)
         for relation, texts in json.loads(
@@ -192,7 +199,7 @@ class ExampleMaker:
         target = self.random.choice(self.unrelated)[1]
         asked = f"{question[:1].upper()}{question[1:]}?"
         statement = statement_of(question)
-        others = self._sample(self.unrelated, 2)
+        others = self._sample([pair for at, pair in enumerate(self.unrelated) if at != index], 2)
         return Example(
             relation="free", subject=question, edit=View(asked, False), target=target,
             chat=(View(question, False), View(self._wrap(asked, always=True), False)),
@@ -206,7 +213,7 @@ class ExampleMaker:
         return fact.object if true else self.random.choice([o for o in pool if o != fact.object])
 
     def _same_subject(self, fact: Fact, n: int) -> list[str]:
-        """Other questions about the subject: real facts first, then relations of facts that share its relation's kind."""
+        """Other questions about the subject: real facts first, then relations of facts that share its kind."""
         relations = [f.relation for f in self.by_subject[fact.subject] if not near(f.relation, fact.relation)]
         if len(relations) < n:
             peers = [r for r in self._peers(fact.relation) if not near(r, fact.relation)]

@@ -1,4 +1,4 @@
-"""A decoder cut below its first edited layer: what is below never changes, so training computes it once and keeps it."""
+"""A decoder cut below its first edited layer: what is below never changes, so training computes it only once."""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ Ids = tuple[int, ...]
 class HiddenStates:
     """Lower-half hidden states by token ids.
 
-    Chat prompts begin alike (the template's system turn): that common prefix runs through the lower half once.
+    Chat prompts begin alike (the template's system turn): that common prefix runs through the lower half once. Which
+    sequences share a forward pass is decided when they are first met (``plan``), since the last bits of a result depend
+    on its company: whoever plans the same sequences in the same order gets the same bits, whenever they are computed.
 
     Args:
         halves: the cut model.
@@ -29,6 +31,7 @@ class HiddenStates:
     def __init__(self, halves: Halves, prefix: Ids = (), batch: int = 64) -> None:
         self.halves, self.prefix, self.batch = halves, prefix, batch
         self._kept: dict[Ids, Tensor] = {}
+        self._group: dict[Ids, tuple[Ids, ...]] = {}
         self._past: Any = None
         if prefix:
             from transformers import DynamicCache
@@ -36,14 +39,22 @@ class HiddenStates:
             self._past = DynamicCache()
             self._prefix_hidden = halves.lower(torch.tensor([prefix]), past=self._past)[0]
 
-    def ensure(self, sequences: Iterable[TargetSequence]) -> None:
-        """Compute what is not kept yet, in batches of similar length."""
-        missing = sorted({s.ids for s in sequences} - self._kept.keys(), key=len)
+    def plan(self, sequences: Iterable[TargetSequence]) -> None:
+        """Put sequences not met before into batches of similar length; nothing is computed."""
+        missing = sorted({s.ids for s in sequences} - self._group.keys(), key=lambda ids: (len(ids), ids))
         with_prefix = [ids for ids in missing if self._begins(ids)]
         without = [ids for ids in missing if not self._begins(ids)]
         for group in (with_prefix, without):
             for at in range(0, len(group), self.batch):
-                self._compute(group[at : at + self.batch])
+                together = tuple(group[at : at + self.batch])
+                self._group.update(dict.fromkeys(together, together))
+
+    def ensure(self, sequences: Sequence[TargetSequence]) -> None:
+        """Compute what is not kept yet, each batch as it was planned."""
+        self.plan(sequences)
+        for sequence in sequences:
+            if sequence.ids not in self._kept:
+                self._compute(self._group[sequence.ids])
 
     def padded(self, sequences: Sequence[TargetSequence]) -> Tensor:
         """(b, longest, hidden), zeros at the right; ``ensure`` must have seen the sequences."""

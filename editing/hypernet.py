@@ -100,10 +100,14 @@ class GradientTransform(nn.Module):
 
     @torch.no_grad()
     def update(self, keys: Tensor, values_grad: Tensor) -> None:
-        """Let the normaliser take in rows (n, in) and (n, out); rows without gradient are left out, as in the paper's code."""
+        """Let the normaliser take in rows (n, in) and (n, out).
+
+        Rows without gradient are left out, as in the paper's code, and rows that are not finite: one of those would
+        spoil the statistics for good.
+        """
         if self.keys_norm is None or self.values_norm is None:
             return
-        live = live_rows(values_grad)
+        live = live_rows(values_grad) & keys.isfinite().all(-1) & values_grad.isfinite().all(-1)
         self.keys_norm.update(keys[live])
         self.values_norm.update(values_grad[live])
 

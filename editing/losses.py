@@ -1,4 +1,4 @@
-"""The losses of MEND (section 3.3): negative log-likelihood of wanted answers, KL divergence where nothing may change."""
+"""The losses of MEND (section 3.3): likelihood of the wanted answers, KL divergence where nothing may change."""
 
 from __future__ import annotations
 

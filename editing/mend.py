@@ -83,7 +83,7 @@ class MendEditor(nn.Module):
             self.transform(name).update(rows.keys[live].float(), rows.values_grad[live].float())
 
     def factors(self, gradients: Mapping[str, Gradients]) -> Factors:
-        """Edits for a batch: ΔW = B A with A = x̃ and B = −lr · weight · δ̃ᵀ, differentiable in the editor's parameters."""
+        """Edits for a batch: ΔW = B A with A = x̃ and B = −lr · weight · δ̃ᵀ, differentiable in the parameters."""
         return {name: self._layer(index, name, gradients[name]) for index, name in enumerate(self.shapes)}
 
     def _layer(self, index: int, name: str, rows: Gradients) -> RowFactors:

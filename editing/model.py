@@ -59,7 +59,10 @@ def edited(model: nn.Module, factors: Factors) -> Iterator[None]:
         KeyError: the model has no module of a given name.
     """
     modules = dict(model.named_modules()) if factors else {}
-    handles = [modules[name].register_forward_hook(_side_path(rows)) for name, rows in factors.items()]
+    layers = [modules[name] for name in factors]  # all names are looked up before the first hook is set
+    handles = [
+        layer.register_forward_hook(_side_path(factors[name])) for name, layer in zip(factors, layers, strict=True)
+    ]
     try:
         yield
     finally:
@@ -98,3 +101,8 @@ def _stack_layer(rows, dtype: torch.dtype, device: torch.device | str) -> RowFac
             B[row, :, start:end] = delta.B
             start = end
     return RowFactors(A.to(device), B.to(device))
+
+
+def select(factors: Factors, rows: Tensor) -> dict[str, RowFactors]:
+    """The factors of edit ``rows[i]`` for row i."""
+    return {name: RowFactors(f.A.index_select(0, rows), f.B.index_select(0, rows)) for name, f in factors.items()}

@@ -48,4 +48,5 @@ class PromptEncoder:
 
     def sequence(self, text: str, raw: bool, target: str) -> TargetSequence:
         prompt = self.prompt(text, raw)
-        return TargetSequence((*prompt, *self.target(target, raw and not text[-1:].isspace())), len(prompt))
+        continued = raw or not self.has_template  # the answer goes on in the same line, after a space
+        return TargetSequence((*prompt, *self.target(target, continued and not text[-1:].isspace())), len(prompt))

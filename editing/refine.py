@@ -42,7 +42,7 @@ def refine(
             with edited(model, base), edited(model, own):
                 logits, targets = target_logits(model, sequence)
                 loss = torch.nn.functional.cross_entropy(logits.float(), targets) / len(sequences)
-                loss.backward()
+                loss.backward(inputs=list(leaves.values()))  # nothing else collects a gradient
             hardest = max(hardest, float(loss.detach()) * len(sequences))
         if hardest < 0.02:
             break

@@ -7,6 +7,8 @@ scope ``matched`` is in force for a prompt, the best; so ten thousand edits do n
 from __future__ import annotations
 
 import threading
+import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +18,6 @@ from numpy.typing import NDArray
 
 from editing.edit import EditRequest
 from editing.scope_head import ScopeHead, TextVectors
-from editing.verify import normalise
 from editing.views import views_of
 
 Vectorise = Callable[[Sequence[str]], list[TextVectors]]
@@ -58,6 +59,7 @@ class ScopeIndex:
         self._index = faiss.IndexFlatIP(dim)
         self._owner: list[str] = []  # edit id of each row of the index
         self._wordings: dict[str, Wordings] = {}
+        self._by_key: dict[str, list[str]] = defaultdict(list)  # edit ids by the exact wordings they answer to
         self._lock = threading.Lock()
 
     def __contains__(self, edit_id: str) -> bool:
@@ -67,12 +69,12 @@ class ScopeIndex:
         """Vectors of the input, its other form, the rephrases and the locality prompts."""
         texts = [view.text for view in views_of(request.input, request.raw, request.rephrases)]
         vectors = self.vectorise([*texts, *request.locality])
-        own = frozenset(map(normalise, texts))
+        own = frozenset(map(wording_key, texts))
         return Wordings(
             tuple(vectors[: len(texts)]),
             own,
             tuple(vectors[len(texts) :]),
-            frozenset(map(normalise, request.locality)) - own,
+            frozenset(map(wording_key, request.locality)) - own,
         )
 
     def add(self, edit_id: str, wordings: Wordings) -> None:
@@ -83,10 +85,12 @@ class ScopeIndex:
             self._wordings[edit_id] = wordings
             self._index.add(np.stack([text.sentence for text in wordings.texts]))
             self._owner += [edit_id] * len(wordings.texts)
+            for key in wordings.keys:
+                self._by_key[key].append(edit_id)
 
     def score(self, prompt: str, vectors: TextVectors, wordings: Wordings) -> float:
         """Log-odds above the threshold that the prompt asks what the edit answers; above 0 it is in scope."""
-        key = normalise(prompt)
+        key = wording_key(prompt)
         if key in wordings.keys:
             return SAME
         if key in wordings.apart_keys:
@@ -105,9 +109,9 @@ class ScopeIndex:
             extra: an edit that is not recorded yet but takes part.
         """
         vectors = self.vectorise([prompt])[0]
-        scored = [
-            ScopeMatch(i, self.score(prompt, vectors, self._wordings[i])) for i in self._nearest(vectors, allowed)
-        ]
+        exact = [i for i in tuple(self._by_key.get(wording_key(prompt), ())) if i in allowed]
+        near = dict.fromkeys((*exact, *self._nearest(vectors, allowed)))
+        scored = [ScopeMatch(i, self.score(prompt, vectors, self._wordings[i])) for i in near]
         if extra:
             scored.append(ScopeMatch(extra[0], self.score(prompt, vectors, extra[1])))
         order = {edit_id: place for place, edit_id in enumerate(allowed)}
@@ -121,11 +125,18 @@ class ScopeIndex:
             if not count or not allowed:
                 return []
             params = None
-            if len(allowed) < len(self._wordings):
-                rows = _rows(owner, allowed if isinstance(allowed, (set, frozenset)) else set(allowed))
+            permitted = frozenset(allowed)
+            if not self._wordings.keys() <= permitted:
+                rows = _rows(owner, permitted)
                 params = faiss.SearchParameters(sel=faiss.IDSelectorBatch(rows))  # type: ignore[call-arg]
             _, found = self._index.search(vectors.sentence[None], min(CANDIDATES, count), params=params)
         return list(dict.fromkeys(owner[row] for row in found[0] if row >= 0))
+
+
+def wording_key(text: str) -> str:
+    """Equal for texts that differ in case, white space, and signs at the ends only: C and C++ are two questions."""
+    key = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return key.strip(" ?!.:…\"'“”‘’«»") or key
 
 
 def _rows(owner: Sequence[str], allowed: Collection[str]) -> NDArray[np.int64]:

@@ -1,9 +1,9 @@
 """Do two texts ask the same thing? A small trained head over a sentence encoder's token embeddings.
 
-Cosine similarity of sentence embeddings cannot tell "the capital of Australia" from "the currency of Australia". Two views
-of a pair can, together: how well each word of one text is met by some word of the other (late interaction, as in ColBERT,
-Khattab and Zaharia 2020), which carries over to relations never seen, and difference and product of the sentence
-embeddings, which knows that "native language" and "mother tongue" are the same.
+Cosine similarity of sentence embeddings cannot tell "the capital of Australia" from "the currency of Australia". Two
+views of a pair can, together: how well each word of one text is met by some word of the other (late interaction, as in
+ColBERT, Khattab and Zaharia 2020), which carries over to relations never seen, and difference and product of the
+sentence embeddings, which knows that "native language" and "mother tongue" are the same.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ScopeHead(nn.Module):
 
 
 def match_features(a: TextVectors, b: TextVectors) -> Floats:
-    """(9,): cosine, mean of each word's best match in both directions, and the three worst best matches of either side."""
+    """(9,): cosine, mean of each word's best match in both directions, the three worst best matches of either side."""
     tokens_a = a.tokens if len(a.tokens) else a.sentence[None]
     tokens_b = b.tokens if len(b.tokens) else b.sentence[None]
     similarity = tokens_a.astype(np.float32) @ tokens_b.astype(np.float32).T

@@ -38,6 +38,9 @@ def trace(model: nn.Module, names: Sequence[str]) -> Iterator[Trace]:
 
     No weight takes part in autograd: the graph begins at the first traced output, so everything below costs a plain
     forward pass.
+
+    Raises:
+        KeyError: the model has no module of a given name.
     """
     modules = dict(model.named_modules())
     record = Trace()
@@ -52,7 +55,8 @@ def trace(model: nn.Module, names: Sequence[str]) -> Iterator[Trace]:
 
         return hook
 
-    handles = [modules[name].register_forward_hook(hook_for(name)) for name in names]
+    layers = [modules[name] for name in names]  # all names are looked up before the first hook is set
+    handles = [layer.register_forward_hook(hook_for(name)) for name, layer in zip(names, layers, strict=True)]
     try:
         yield record
     finally:

@@ -7,6 +7,7 @@ network makes factors of them, a second pass judges all edits at once through pe
 from __future__ import annotations
 
 import csv
+import pickle
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -17,14 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from editing.batch import Batch, BatchMaker, Row, positions
+from editing.batch import Batch, BatchMaker, Row, common_prefix, positions
 from editing.data import Example
 from editing.errors import TrainingError
 from editing.halves import Halves
 from editing.hidden import HiddenStates
 from editing.losses import exact, kl, nll, top1_agreement
 from editing.mend import Gradients, MendEditor
-from editing.model import Factors, RowFactors, edited
+from editing.model import Factors, edited, select
 from editing.trace import trace
 
 
@@ -66,13 +67,16 @@ class Trainer:
         workdir: holds ``state.pt`` and ``log.csv``; a run found there is resumed.
 
     Raises:
-        TrainingError: the state in ``workdir`` belongs to another configuration.
+        TrainingError: the state in ``workdir`` belongs to another configuration or is damaged, or the examples are
+            fewer than a batch.
     """
 
     def __init__(
         self, model: nn.Module, maker: BatchMaker, examples: Sequence[Example], config: TrainConfig, workdir: Path
     ) -> None:
         self.config, self.maker, self.examples, self.workdir = config, maker, list(examples), workdir
+        if len(self.examples) < config.batch:
+            raise TrainingError(f"{len(self.examples)} examples do not fill one batch of {config.batch}")
         model.requires_grad_(False)
         self.halves = Halves(model, config.first_layer)
         self.model = model
@@ -94,8 +98,8 @@ class Trainer:
     def run(self, on_step: Callable[[int, dict[str, float]], None] | None = None, save_every: int = 50) -> MendEditor:
         """Train to the last step, saving on the way."""
         if self.step == 0:
-            for warm in range(self.config.normaliser_steps // 4):
-                self.editor.update_normaliser(self.gradients(self._batch(-1 - warm)))
+            for warm in self._warm_steps:
+                self.editor.update_normaliser(self.gradients(self._batch(warm)))
         while self.step < self.config.steps:
             began = time.perf_counter()
             figures = self._one_step()
@@ -134,10 +138,9 @@ class Trainer:
         targets = where.scatter(where.target, len(rows))
         mask = where.scatter(torch.ones_like(where.target), len(rows))
         n = len(batch.judged)
-        per_row = torch.zeros(len(rows))
         per_row = nll(logits[:n], targets[:n], mask[:n]) / mask[:n].sum(-1)
         with torch.no_grad():
-            base, _ = self._logits(batch.kept, {})
+            base = self._logits(batch.kept, {})[0] if batch.kept else logits[n:].detach()
             hits = exact(logits[:n], targets[:n], mask[:n]).float()
         kept_mask = mask[n:, : base.shape[1]]
         kept = kl(base, logits[n:, : base.shape[1]], kept_mask)
@@ -174,7 +177,7 @@ class Trainer:
             self.skipped += 1
             if self.skipped > 20:
                 raise TrainingError(
-                    f"step {self.step}: {self.skipped} steps gave gradients that are not finite; lower the learning rate"
+                    f"step {self.step}: {self.skipped} steps gave no finite gradient; lower the learning rate"
                 )
         return {"loss": total.item(), **{k: v.item() for k, v in losses.items()}, **shown, "norm": float(norm)}
 
@@ -184,17 +187,24 @@ class Trainer:
         left = 1 - (self.step - self.config.warmup) / max(1, self.config.steps - self.config.warmup)
         return 0.05 + 0.95 * left
 
-    def _batch(self, step: int) -> Batch:
+    @property
+    def _warm_steps(self) -> Sequence[int]:
+        return range(-1, -1 - self.config.normaliser_steps // 4, -1)
+
+    def _draw(self, step: int) -> Batch:
         """The batch of a step depends on seed and step alone, so a resumed run sees what an unbroken one would."""
         rng = random.Random(f"{self.config.seed}/{step}")
-        batch = self.maker.batch(rng.sample(self.examples, self.config.batch), rng)
+        return self.maker.batch(rng.sample(self.examples, self.config.batch), rng)
+
+    def _batch(self, step: int) -> Batch:
+        batch = self._draw(step)
         self.hidden.ensure(batch.sequences)
         return batch
 
     def _log(self, figures: dict[str, float]) -> None:
         path = self.workdir / "log.csv"
         columns = ["step", *_COLUMNS]
-        with path.open("a", newline="") as file:
+        with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
             if path.stat().st_size == 0:
                 writer.writeheader()
@@ -211,10 +221,21 @@ class Trainer:
 
     def _resume(self) -> None:
         self.workdir.mkdir(parents=True, exist_ok=True)
-        path = self.workdir / "state.pt"
+        self._load(self.workdir / "state.pt")
+        log = self.workdir / "log.csv"
+        if log.exists():  # rows of steps that were not saved will be written again
+            rows = log.read_text(encoding="utf-8").splitlines(keepends=True)
+            log.write_text("".join(rows[: self.step + 1 if self.step else 0]), encoding="utf-8", newline="")
+        for step in (*self._warm_steps, *range(self.step)) if self.step else ():
+            self.hidden.plan(self._draw(step).sequences)
+
+    def _load(self, path: Path) -> None:
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
+        try:
+            state = torch.load(path, weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise TrainingError(f"{path} cannot be read: {error}; remove it to begin anew") from error
         if state["config"] != asdict(self.config):
             raise TrainingError(
                 f"{path} belongs to another configuration; choose another directory or the same settings"
@@ -228,15 +249,3 @@ _COLUMNS = (
     "loss", "edit", "chat", "statement", "same_subject", "same_relation", "unrelated",
     "edit_exact", "chat_exact", "statement_exact", "kept_top1", "norm", "seconds",
 )  # fmt: skip
-
-
-def select(factors: Factors, rows: Tensor) -> dict[str, RowFactors]:
-    """The factors of edit ``rows[i]`` for row i."""
-    return {name: RowFactors(f.A.index_select(0, rows), f.B.index_select(0, rows)) for name, f in factors.items()}
-
-
-def common_prefix(maker: BatchMaker) -> tuple[int, ...]:
-    """What all chat prompts begin with."""
-    one, other = maker.encoder.prompt("A", raw=False), maker.encoder.prompt("7", raw=False)
-    same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
-    return one[:same] if maker.encoder.has_template else ()

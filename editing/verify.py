@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import string
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,15 +12,29 @@ from editing.edit import EditRequest
 
 Match = Literal["exact", "contains", "no"]
 Answerer = Callable[[str], str]  # prompt text → generated text
-_PUNCTUATION = str.maketrans("", "", string.punctuation + "“”‘’«»…")
+_SIGN = re.compile(r"(?P<number>(?<=\d)[.:/](?=\d)|(?<!\w)-(?=\d))|[^\w\s]|_")
+_MEANINGFUL = "#%&@"  # Unicode calls them punctuation; "C#" is not "C", "5%" is not "5"
 
 
 def normalise(text: str) -> str:
-    """Case, punctuation, white space and leading articles taken away."""
-    words = text.casefold().translate(_PUNCTUATION).split()
+    """Case, punctuation, white space and leading articles taken away.
+
+    Signs that carry meaning stay: the point of "1.5", the minus of "-5", the symbols of "C++" and "$5".
+    """
+    words = _SIGN.sub(_without_punctuation, unicodedata.normalize("NFKC", text).casefold()).split()
     while len(words) > 1 and words[0] in {"a", "an", "the"}:
         words = words[1:]
     return " ".join(words)
+
+
+def _without_punctuation(sign: re.Match[str]) -> str:
+    char = sign.group()
+    if sign["number"] or char in _MEANINGFUL:
+        return char
+    category = unicodedata.category(char)
+    if category == "Pd" or char == "/":  # a dash stands between two words
+        return " "
+    return "" if category.startswith("P") or char == "`" else char
 
 
 def match(answer: str, wanted: str) -> Match:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+MAX_QUESTION = 300  # characters; no rule is tried on longer texts, so their cost stays bounded
 _BE = r"(?P<be>is|are|was|were)"
 _DO = r"(?P<do>do|does|did)"
 _PREPOSITION = r"(?P<prep>in|on|at|of|to|from|by|with|for|after)"
@@ -18,9 +19,10 @@ _POLITE = re.compile(
     r"do you (happen to )?know|name|give me|say|let me know)[:,]?\s+",
     re.IGNORECASE,
 )
-_PARTICIPLES = {"write": "written", "wrote": "written", "make": "made", "makes": "made", "made": "made"} | {
-    "build": "built", "built": "built", "sing": "sung", "sang": "sung", "sings": "sung", "own": "owned", "owns": "owned"
-} | {"won": "won", "win": "won", "wins": "won", "found": "found", "drew": "drawn", "led": "led", "leads": "led"}  # fmt: skip
+_PARTICIPLES = {"write": "written", "wrote": "written", "make": "made", "makes": "made", "made": "made",
+    "build": "built", "built": "built", "sing": "sung", "sang": "sung", "sings": "sung", "own": "owned",
+    "owns": "owned", "won": "won", "win": "won", "wins": "won", "found": "found", "drew": "drawn", "led": "led", "leads": "led",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ def statement_of(question: str) -> str | None:
     >>> statement_of("Where was Ada Lovelace born?")
     'Ada Lovelace was born in'
     """
+    if len(question) > MAX_QUESTION:
+        return None
     text = _bare(question)
     for pattern, template in _RULES:
         if match := re.fullmatch(pattern, text, re.IGNORECASE):
@@ -47,7 +51,7 @@ def statement_of(question: str) -> str | None:
 
 
 def question_of(statement: str) -> str:
-    """A question in the words of an unfinished statement: ``The capital of Peru is`` → ``The capital of Peru is what?``"""
+    """A question in an unfinished statement's words: ``The capital of Peru is`` → ``The capital of Peru is what?``"""
     return f"{statement.strip().rstrip('.:,')} what?"
 
 
@@ -137,8 +141,8 @@ _RULES = (
     (rf"(what|which) \w+ {_BE} (?P<rest>(?:the|a|an|\S+'s) .+)", r"\g<rest> \g<be>"),
     (rf"(who|what|which) {_BE} (?P<rest>.+)", r"\g<rest> \g<be>"),
     (rf"(what|which) (?P<noun>\w+(?: \w+)?) {_BE} (?P<rest>.+)", r"the \g<noun> of \g<rest> \g<be>"),
-    (rf"(what|which) (?P<noun>(?:\w+ ?){{0,3}}?) ?{_DO} (?P<rest>.+) (?P<verb>\w+) {_PREPOSITION}", _object),
-    (rf"(what|which) (?P<noun>(?:\w+ ?){{0,3}}?) ?{_DO} (?P<rest>.+) (?P<verb>\w+)", _object),
+    (rf"(what|which) (?P<noun>(?:\w+ ){{0,3}}?){_DO} (?P<rest>.+) (?P<verb>\w+) {_PREPOSITION}", _object),
+    (rf"(what|which) (?P<noun>(?:\w+ ){{0,3}}?){_DO} (?P<rest>.+) (?P<verb>\w+)", _object),
     (r"who (?P<verb>\w+) (?P<rest>.+)", _past),
     (r"which (?P<noun>\w+(?: \w+)?) (?P<verb>\w+(?:ed|es|s)) (?P<rest>.+)", r"the \g<noun> that \g<verb> \g<rest> is"),
     (r"(?P<rest>.+ (?:in|of|to|with|after|as|by|for)) (what|which|which \w+|whom)", r"\g<rest>"),
