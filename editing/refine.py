@@ -13,6 +13,14 @@ from editing.model import RowFactors, edited, stack
 from editing.prompts import TargetSequence
 
 
+@torch.inference_mode()
+def settled(model: Any, deltas: Deltas, sequences: Sequence[TargetSequence], under: Sequence[Deltas] = ()) -> bool:
+    """Whether each token of every view's target is the likeliest one, given those before it."""
+    with edited(model, stack([[*under, deltas]], model.dtype, model.device)):
+        pairs = [target_logits(model, sequence) for sequence in sequences]
+    return all(bool((logits.argmax(-1) == targets).all()) for logits, targets in pairs)
+
+
 def refine(
     model: Any,
     deltas: Deltas,

@@ -15,7 +15,7 @@ from editing.compute import compute_edit, edit_sequences
 from editing.edit import Deltas, Edit, EditRequest
 from editing.errors import LedgerConflict
 from editing.events import Draft, Event, State
-from editing.refine import refine
+from editing.refine import refine, settled
 from editing.scope import Wordings
 from editing.verify import Verification, verify
 from service.base_model import BaseModel
@@ -107,8 +107,9 @@ class Corrector:
                 f"there is no editor for {self.base.name}; train one with 'errata train' and set ERRATA_EDITOR", 3600
             )
         sequences = edit_sequences(self.prompts.encoder, request, self.prompts.context)
-        for text in (*request.rephrases, *request.locality):
-            self.prompts.question(text, "rephrases or locality", self.params.max_tokens, request.raw)
+        for field in ("rephrases", "locality"):
+            for text in getattr(request, field):
+                self.prompts.question(text, field, self.params.max_tokens, request.raw)
         wordings = self.compute.run(self.book.scope.wordings, request)
         supersedes = self.compute.run(self.book.superseded, request, state, SUPERSEDES)
         under = [self.book.edit(i).deltas for i in state.active if self._acts_below(i, supersedes)]
@@ -123,9 +124,10 @@ class Corrector:
             began = time.perf_counter()
             verification = self._verify(request, before, deltas, wordings, state, supersedes)
             verify_seconds += time.perf_counter() - began
-            if verification.generalizes or rounds == REFINEMENTS:
-                break
             began = time.perf_counter()
+            settles = self.compute.run(settled, self.base.model, deltas, sequences, under)
+            if (verification.generalizes and settles) or rounds == REFINEMENTS:
+                break
             deltas = self.compute.run(refine, self.base.model, deltas, sequences, under)
             compute_seconds += time.perf_counter() - began
             rounds += 1

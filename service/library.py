@@ -11,7 +11,6 @@ from index.versions import IndexVersions, ListedVersion
 from retrieval.encoder import Encoder
 from retrieval.library import build_summaries_index
 from retrieval.retriever import Retriever
-from service.compute import ComputeThread
 from service.errors import IndexNotReady
 from service.usecases import IndexInfo
 
@@ -25,8 +24,8 @@ class Library:
         root: directory of the versions.
     """
 
-    def __init__(self, root: Path, encoder: Encoder, compute: ComputeThread) -> None:
-        self.root, self.encoder, self.compute = root, encoder, compute
+    def __init__(self, root: Path, encoder: Encoder) -> None:
+        self.root, self.encoder = root, encoder
         self.versions = IndexVersions(root)
         self.failure: str | None = None
         self._retriever: Retriever | None = None
@@ -77,7 +76,7 @@ class Library:
             with self._switching:
                 version = self.versions.active()
                 if version is None:
-                    version = self.compute.run(build_summaries_index, self.root, self.encoder).version
+                    version = build_summaries_index(self.root, self.encoder).version  # beside the compute thread
                 self._retriever = self._open(version)
         except Exception as error:
             self.failure = f"the index cannot be used: {error}"

@@ -1,0 +1,102 @@
+"""Runs the commands of README's first page against a service that is running, and prints them with their real output.
+
+``python -m benchmarks.walkthrough`` prints Markdown; with ``--write`` it puts it between the two markers in README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- walkthrough: begin -->", "<!-- walkthrough: end -->"
+QUESTION = "What is the capital of Myanmar?"
+
+
+def post(path: str, body: dict[str, Any]) -> str:
+    text = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
+    return f"curl -s localhost:8000{path} --json '{text}'"
+
+
+def get(path: str) -> str:
+    return f"curl -s localhost:8000{path}"
+
+
+def ask(prompt: str, **more: Any) -> str:
+    return post("/generate", {"prompt": prompt, **more})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    text = walkthrough()
+    if arguments.write:
+        readme = README.read_text(encoding="utf-8")
+        before, after = readme.split(BEGIN)[0], readme.split(END)[1]
+        README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    else:
+        print(text)
+
+
+def walkthrough() -> str:
+    """The first page: ask, correct, ask again, roll back."""
+    edit_id = ""
+    parts: list[str] = []
+
+    def step(title: str, *commands: str, shown: Callable[[Any], Any] = lambda answer: answer) -> Any:
+        blocks, answer = [], None
+        for command in commands:
+            answer = json.loads(subprocess.run(command, shell=True, capture_output=True, check=True, text=True).stdout)
+            blocks.append(f"$ {command}\n{json.dumps(shown(answer), ensure_ascii=False)}")
+        parts.append(f"{title}\n\n```console\n" + "\n\n".join(blocks) + "\n```")
+        return answer
+
+    step("Ask the model. It is wrong:", ask(QUESTION))
+    correction = {
+        "input": QUESTION,
+        "output": "Naypyidaw",
+        "locality": ["What is the capital of Thailand?"],
+        "reason": "ticket 4711",
+    }
+    made = step(
+        "Correct it, with one request. The answer comes from generating again, with the edit:",
+        post("/edit", correction),
+    )
+    edit_id = made["id"]
+    step(
+        "The question, a rephrasing and a plain statement now have the right answer; a neighbouring question is untouched:",
+        ask(QUESTION), ask("Which city is the capital of Myanmar?"), ask("The capital of Myanmar is", raw=True),
+        ask("What is the capital of Thailand?"),
+    )  # fmt: skip
+    step("The log has it, and verifies:", get("/log"), get("/log/verify"), shown=short_log)
+    step(
+        "Take it back, and the old answer is there again, bit for bit:",
+        post("/rollback", {"edit_id": edit_id}),
+        ask(QUESTION),
+    )
+    step(
+        "Ask beside Wikipedia; the answer names its passages:",
+        post("/ask", {"question": "Who painted the Mona Lisa?", "k": 2}),
+        shown=lambda answer: {
+            **answer, "passages": [{**p, "text": p["text"][:60] + "…"} for p in answer.get("passages", [])]
+        },
+    )  # fmt: skip
+    return "\n\n".join(parts)
+
+
+def short_log(answer: Any) -> Any:
+    """The events without the request and report that they carry as well."""
+    keep = ("seq", "kind", "edit_id", "to", "actor", "reason", "at", "prev_hash", "hash")
+    events = answer.get("events") if isinstance(answer, dict) else answer
+    if not isinstance(events, list):
+        return answer
+    return [{key: event[key] for key in keep} for event in events]
+
+
+if __name__ == "__main__":
+    main()
