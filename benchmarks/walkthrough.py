@@ -69,7 +69,7 @@ def walkthrough() -> str:
     )
     edit_id = made["id"]
     step(
-        "The question, a rephrasing and a plain statement now have the right answer; a neighbouring question is untouched:",
+        "Question, rephrasing and plain statement now have the right answer; a neighbouring question is untouched:",
         ask(QUESTION), ask("Which city is the capital of Myanmar?"), ask("The capital of Myanmar is", raw=True),
         ask("What is the capital of Thailand?"),
     )  # fmt: skip

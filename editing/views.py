@@ -19,9 +19,10 @@ _POLITE = re.compile(
     r"do you (happen to )?know|name|give me|say|let me know)[:,]?\s+",
     re.IGNORECASE,
 )
-_PARTICIPLES = {"write": "written", "wrote": "written", "make": "made", "makes": "made", "made": "made",
-    "build": "built", "built": "built", "sing": "sung", "sang": "sung", "sings": "sung", "own": "owned",
-    "owns": "owned", "won": "won", "win": "won", "wins": "won", "found": "found", "drew": "drawn", "led": "led", "leads": "led",
+_PARTICIPLES = {
+    "write": "written", "wrote": "written", "make": "made", "makes": "made", "made": "made", "build": "built",
+    "built": "built", "sing": "sung", "sang": "sung", "sings": "sung", "own": "owned", "owns": "owned", "won": "won",
+    "win": "won", "wins": "won", "found": "found", "drew": "drawn", "led": "led", "leads": "led",
 }  # fmt: skip
 
 

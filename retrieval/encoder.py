@@ -119,7 +119,7 @@ class Encoder:
         return self._cached(query) if len(query) <= _CACHED_LENGTH else self._encode_one(query)
 
     def encode_tokens(self, texts: Sequence[str]) -> list[tuple[Vectors, Vectors]]:
-        """For each text its vector (d,) and those of its tokens (n, d), each of length 1, without the special tokens."""
+        """For each text its vector (d,) and those of its tokens (n, d), all of length 1, without special tokens."""
         import torch
         from torch.nn.functional import normalize
 

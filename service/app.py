@@ -65,7 +65,7 @@ def build_pipeline(settings: Settings, stack: ExitStack, say: Say) -> Pipeline:
     """Load the model, open what lasts, and put the use-cases together; ``stack`` closes it all.
 
     Raises:
-        ModelUnavailable, EditorMismatch, StorageError, EncoderError: what is missing or does not fit; nothing is served then.
+        ModelUnavailable, EditorMismatch, StorageError, EncoderError: says what is missing or does not fit.
     """
     home = settings.directory
     compute = ComputeThread(settings.compute_threads)
@@ -91,9 +91,7 @@ def open_editor(settings: Settings, base: BaseModel, say: Say) -> Editor | None:
     """The chosen editor, the one shipped for this model, or None with a word about it."""
     directory = settings.editor or find_pretrained(base.digest)
     if directory is None:
-        say(
-            f"no editor is shipped for {base.name}: it is served, but cannot be edited until one is trained ('errata train')"
-        )
+        say(f"no editor is shipped for {base.name}: it is served, but not edited before 'errata train' has made one")
         return None
     editor = load_editor(directory, base.model, base.digest)
     say(f"editor {editor.name}")

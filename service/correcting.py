@@ -185,7 +185,8 @@ class Corrector:
             kind="apply", edit_id=f"ed_{uuid.uuid4().hex}", actor=options.actor, reason=options.reason,
             request=stored_request(request), report=made.report, factors=factors, supersedes=made.supersedes,
             model=self.base.digest, editor=self.editor.digest, base_revision=state.revision,
-            idempotency_key=options.idempotency_key, fingerprint=options.fingerprint if options.idempotency_key else None,
+            idempotency_key=options.idempotency_key,
+            fingerprint=options.fingerprint if options.idempotency_key else None,
         )  # fmt: skip
         return self.book.append(draft, after=state.revision, wordings=made.wordings)
 

@@ -32,7 +32,7 @@ class Library:
         self._switching = threading.Lock()
 
     def start(self) -> None:
-        """Open the active version, or build the default one; in a thread, so that generation and edits need not wait."""
+        """Open the active version, or build the default one, in a thread: generation and edits need not wait."""
         threading.Thread(target=self._open_or_build, name="index", daemon=True).start()
 
     def retriever(self) -> Retriever:

@@ -76,7 +76,7 @@ class PromptBuilder:
         if len(ids) + max_tokens > self.context:
             raise InvalidPrompt(
                 "max_tokens",
-                f"prompt ({len(ids)}) and max_tokens ({max_tokens}) together exceed the context of {self.context} tokens; "
+                f"prompt ({len(ids)}) and max_tokens ({max_tokens}) together exceed the context of {self.context}; "
                 f"ask for at most {self.context - len(ids)}",
             )
         return ids

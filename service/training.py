@@ -30,7 +30,7 @@ class DataSet:
     directory: Path
 
     def maker(self, splits: Sequence[str], *, held_out: bool, seed: int) -> ExampleMaker:
-        """Makes examples of these splits' subjects; only with ``held_out`` does it know the relations kept from training."""
+        """Examples of these splits' subjects; only with ``held_out`` does it know the relations kept from training."""
         facts = [f for f in read_facts(self.directory / "pararel_facts.jsonl") if split_of(f.subject) in splits]
         if not held_out:
             facts = [f for f in facts if f.relation not in HELD_OUT_RELATIONS]

@@ -97,7 +97,7 @@ class LocalEngine:
 
 
 def sample(logits: Tensor, params: SamplingParams, generator: torch.Generator | None) -> int:
-    """The next token: the likeliest at temperature 0, otherwise drawn from the nucleus of mass ``top_p`` (Holtzman et al. 2020)."""
+    """The next token: the likeliest at temperature 0, else drawn from the top-p nucleus (Holtzman et al. 2020)."""
     if params.temperature == 0:
         return int(logits.argmax())
     probabilities = torch.softmax((logits - logits.max()) / max(params.temperature, 1e-6), -1)
