@@ -82,7 +82,7 @@ def build_pipeline(settings: Settings, stack: ExitStack, say: Say) -> Pipeline:
     engine = LocalEngine(base.model, base.tokenizer, compute)
     corrector = Corrector(base, editor, engine, prompts, book, compute, settings.verify_tokens)
     answerer = Answerer(engine, prompts, book, compute)
-    library = Library(home / "indexes", encoder)
+    library = Library(home / "indexes", encoder, say)
     library.start()
     return Pipeline(base, editor, engine, prompts, book, corrector, answerer, library, settings.max_waiting)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from index.errors import IndexingError
@@ -22,14 +23,16 @@ class Library:
 
     Args:
         root: directory of the versions.
+        say: hears what opening and building are doing.
     """
 
-    def __init__(self, root: Path, encoder: Encoder) -> None:
-        self.root, self.encoder = root, encoder
+    def __init__(self, root: Path, encoder: Encoder, say: Callable[[str], None] = logger.info) -> None:
+        self.root, self.encoder, self.say = root, encoder, say
         self.versions = IndexVersions(root)
         self.failure: str | None = None
         self._retriever: Retriever | None = None
         self._switching = threading.Lock()
+        self._tenth = 0
 
     def start(self) -> None:
         """Open the active version, or build the default one, in a thread: generation and edits need not wait."""
@@ -68,6 +71,12 @@ class Library:
             self._retriever, self.failure = retriever, None
         return next(info for info in self.list() if info.version == version)
 
+    def _progress(self, done: int, total: int) -> None:
+        """A word at every tenth of the passages."""
+        if done * 10 // total != self._tenth:
+            self._tenth = done * 10 // total
+            self.say(f"index: {done} of {total} passages embedded")
+
     def _open(self, version: str) -> Retriever:
         return Retriever(self.versions.open(version, self.encoder.identity), self.encoder)
 
@@ -76,10 +85,13 @@ class Library:
             with self._switching:
                 version = self.versions.active()
                 if version is None:
-                    version = build_summaries_index(self.root, self.encoder).version  # beside the compute thread
+                    self.say("building the index, once")
+                    version = build_summaries_index(self.root, self.encoder, self._progress).version
                 self._retriever = self._open(version)
+            self.say(f"index {version}, {len(self._retriever.index.passages)} passages")
         except Exception as error:
             self.failure = f"the index cannot be used: {error}"
+            self.say(self.failure)
             logger.error("%s", self.failure, exc_info=not isinstance(error, IndexingError))
 
 
