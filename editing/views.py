@@ -22,7 +22,8 @@ _POLITE = re.compile(
 _PARTICIPLES = {
     "write": "written", "wrote": "written", "make": "made", "makes": "made", "made": "made", "build": "built",
     "built": "built", "sing": "sung", "sang": "sung", "sings": "sung", "own": "owned", "owns": "owned", "won": "won",
-    "win": "won", "wins": "won", "found": "found", "drew": "drawn", "led": "led", "leads": "led",
+    "win": "won", "wins": "won", "found": "found", "drew": "drawn", "led": "led",
+    "leads": "led",
 }  # fmt: skip
 
 
