@@ -143,6 +143,7 @@ class Ledger:
 
     def _rows(self, page: int = 1000) -> Iterator[dict[str, Any]]:
         """All rows in order; page by page, so that writers do not wait for the reader."""
+        self._engine.dispose()  # a new connection reads the file; an old one may answer from its cache
         query = BY_SEQ.limit(page)
         while True:
             with _storage(), self._engine.connect() as connection:

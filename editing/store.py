@@ -54,9 +54,7 @@ class EditStore:
         files = {CONFIG: _config(deltas, base_model), WEIGHTS: _weights(deltas)}
         digest = _digest(files)
         with _disk("cannot be written"):
-            try:
-                self.check(digest)
-            except CorruptFactors:  # nothing there, or something damaged
+            if not self._path(digest).exists() or self._damaged(digest):
                 self._put(digest, files)
             for directory in (self._path(digest).parent, self.root, self.root.parent):
                 _sync(directory)
@@ -101,6 +99,15 @@ class EditStore:
             raise CorruptFactors(digest, "content does not match its digest")
         return files
 
+    def _damaged(self, digest: str) -> bool:
+        if not self._path(digest).exists():
+            return False
+        try:
+            self.check(digest)
+        except CorruptFactors:
+            return True
+        return False
+
     def _put(self, digest: str, files: dict[str, bytes]) -> None:
         final, temporary = self._path(digest), self._temporary()
         damaged = temporary.with_suffix(".damaged")
@@ -109,7 +116,7 @@ class EditStore:
                 _write(temporary / name, content)
             _sync(temporary)
             final.parent.mkdir(exist_ok=True)
-            if final.exists():
+            if self._damaged(digest):
                 final.rename(damaged)
             temporary.rename(final)
         except OSError as error:

@@ -30,7 +30,7 @@ SQLITE = (
 POSTGRESQL = (
     """
     CREATE FUNCTION errata_append_only() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'the ledger is append-only: no % of events', lower(TG_OP); END $$
+    $$ BEGIN RAISE EXCEPTION USING MESSAGE = 'the ledger is append-only: no ' || lower(TG_OP) || ' of events'; END $$
     """,
     """
     CREATE TRIGGER events_no_change BEFORE UPDATE OR DELETE ON events
