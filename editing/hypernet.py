@@ -67,7 +67,8 @@ class LowRankLayer(nn.Module):
 
     def forward(self, x: Tensor, mode: int) -> Tensor:
         pre = F.linear(F.linear(x, self.v), self.u, self.bias)
-        return x + F.relu(pre * self.scale[mode] + self.shift[mode])
+        # clamp, not relu: it passes the gradient at exactly 0, where every unit stands before training
+        return x + (pre * self.scale[mode] + self.shift[mode]).clamp(min=0)
 
 
 class GradientTransform(nn.Module):

@@ -172,6 +172,16 @@ def test_factors_reach_every_parameter() -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in editor.parameters())
 
 
+def test_a_fresh_network_can_learn() -> None:
+    """At its start, where the network is the identity, the loss already has a gradient at every layer's ``u``."""
+    editor = MendEditor({"a": (5, 3)}, rank=2)
+    factors = editor.factors({"a": gradients()})["a"]
+    (factors.B @ factors.A).square().sum().backward()
+    for name, parameter in editor.named_parameters():
+        if name.rsplit(".", 1)[-1] in {"u", "bias", "shift"}:
+            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
 def test_deltas_have_the_models_dtype() -> None:
     """An edit for a bfloat16 model is stored as bfloat16."""
     delta = trained({"a": (5, 3)}).deltas({"a": gradients()}, torch.bfloat16)["a"]
