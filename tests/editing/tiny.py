@@ -27,7 +27,7 @@ DOWN = ("model.layers.2.mlp.gate_proj", "model.layers.2.mlp.down_proj", "model.l
 
 def texts() -> Iterable[str]:
     """Every text that the tests speak of."""
-    yield "system be brief user assistant <end> what the is of language currency spoken in river a mother tongue"
+    yield "system be brief user assistant <end> what the is of language currency spoken in river a mother tongue A 7"
     for subject in SUBJECTS:
         yield from (question.format(subject) for question in QUESTIONS)
         yield from (f"The capital of {subject} is", f"What is the river of {subject}?", f"The river of {subject} is")
