@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -23,8 +24,8 @@ def sequences(*texts: str) -> list[TargetSequence]:
 
 @torch.no_grad()
 def plain(model: Any, sequence: TargetSequence, layer: int) -> torch.Tensor:
-    """Hidden states before ``layer`` by the model's own forward pass."""
-    out = model(input_ids=torch.tensor([sequence.ids]), output_hidden_states=True, use_cache=False)
+    """Hidden states before ``layer`` by the model's own forward pass, on a copy: transformers leaves hooks behind."""
+    out = copy.deepcopy(model)(input_ids=torch.tensor([sequence.ids]), output_hidden_states=True, use_cache=False)
     return out.hidden_states[layer][0]
 
 
