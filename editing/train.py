@@ -33,16 +33,16 @@ from editing.trace import trace
 class TrainConfig:
     """Everything that a run depends on besides its data."""
 
-    steps: int = 700
-    batch: int = 12
-    learning_rate: float = 5e-4
-    step_size_learning_rate: float = 2e-2
+    steps: int = 400
+    batch: int = 10
+    learning_rate: float = 1e-3
+    step_size_learning_rate: float = 3e-2
     warmup: int = 30
     normaliser_steps: int = 40
     rank: int = 256
     first_layer: int = 27
     modules: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
-    initial_step_size: float = 8e-4
+    initial_step_size: float = 1e-3
     seed: int = 0
     weights: dict[str, float] = field(
         default_factory=lambda: {

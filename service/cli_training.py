@@ -17,10 +17,10 @@ Data = Annotated[
 def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")],
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 700,
-    batch: Annotated[int, typer.Option(min=1, help="Different edits in one step.")] = 12,
-    facts: Annotated[int, typer.Option(min=10, help="Facts to draw training examples from.")] = 2000,
-    learning_rate: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 5e-4,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 400,
+    batch: Annotated[int, typer.Option(min=1, help="Different edits in one step.")] = 10,
+    facts: Annotated[int, typer.Option(min=10, help="Facts to draw training examples from.")] = 1200,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 1e-3,
     workdir: Annotated[Path | None, typer.Option(help="State of the run; an interrupted one goes on there.")] = None,
 ) -> None:
     """Train an editor and its scope head for the model that is served."""

@@ -60,7 +60,7 @@ class DataSet:
         return [maker.example(fact) for fact in chosen[:n]]
 
 
-def train_command(data: Path, out: Path, *, facts: int = 2000, workdir: Path | None = None, **config: Any) -> None:
+def train_command(data: Path, out: Path, *, facts: int = 1200, workdir: Path | None = None, **config: Any) -> None:
     """Train, calibrate and write a checkpoint; an interrupted run goes on where it stopped.
 
     Args:
