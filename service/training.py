@@ -88,7 +88,7 @@ def train_command(data: Path, out: Path, *, facts: int = 1200, workdir: Path | N
     _with_progress(trainer)
     plot(run / "log.csv", run / "curves.png")
     encoder = Encoder.load(settings.encoder)
-    head, rates = fit_scope(dataset, vectoriser(encoder))
+    head, rates = _scope_of_run(run, dataset, vectoriser(encoder))
     description = {
         "name": f"mend-{settings.model.rsplit('/', 1)[-1]}", "base_model": base.digest, "base_name": base.name,
         "training": asdict(trainer.config) | {"facts": facts, "examples": len(examples)},
@@ -97,6 +97,18 @@ def train_command(data: Path, out: Path, *, facts: int = 1200, workdir: Path | N
     save_editor(out, trainer.editor, head, description)
     print(f"wrote {out}")
     print(json.dumps(rates, indent=2))
+
+
+def _scope_of_run(run: Path, dataset: DataSet, vectorise: Any) -> tuple[ScopeHead, dict[str, dict[str, float]]]:
+    """The scope head of this run, trained if that was not done yet."""
+    weights, figures = run / "scope.safetensors", run / "scope.json"
+    if not figures.exists():
+        print("training the scope head …")
+        run.mkdir(parents=True, exist_ok=True)
+        head, rates = fit_scope(dataset, vectorise)
+        head.save(weights)
+        figures.write_text(json.dumps(rates), encoding="utf-8")
+    return ScopeHead.load(weights), json.loads(figures.read_text(encoding="utf-8"))
 
 
 def fit_scope(dataset: DataSet, vectorise: Any) -> tuple[ScopeHead, dict[str, dict[str, float]]]:
