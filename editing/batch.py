@@ -13,6 +13,7 @@ from editing.data import Example
 from editing.prompts import PromptEncoder, TargetSequence
 from editing.views import View, question_of, statement_of
 
+KEPT_KINDS = ("same_subject", "same_relation", "unrelated")
 KINDS = ("edit", "chat", "statement", "same_subject", "same_relation", "unrelated")
 
 
@@ -71,7 +72,8 @@ def positions(rows: Sequence[Row], by_edit: bool) -> Positions:
     for index, row in enumerate(rows):
         group = row.edit if by_edit else index
         ids, start = row.sequence.ids, row.sequence.start
-        for at in range(start - 1, max(len(ids) - 1, start)):
+        end = len(ids) if row.kind in KEPT_KINDS else len(ids) - 1  # what is kept is kept after the begun answer too
+        for at in range(start - 1, end):
             slot = filled.get(group, 0)
             filled[group] = slot + 1
             table.append((index, at, ids[at + 1] if at + 1 < len(ids) else 0, slot, group))

@@ -236,7 +236,7 @@ class Trainer:
             state = torch.load(path, weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise TrainingError(f"{path} cannot be read: {error}; remove it to begin anew") from error
-        if state["config"] != asdict(self.config):
+        if state["config"] | {"steps": 0} != asdict(self.config) | {"steps": 0}:  # a run may be made longer or shorter
             raise TrainingError(
                 f"{path} belongs to another configuration; choose another directory or the same settings"
             )
