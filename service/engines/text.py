@@ -36,12 +36,13 @@ class TextStream:
         return piece
 
     def rest(self) -> str:
-        """What was held back, at the end."""
+        """What was held back, at the end; half a character is left out."""
+        self.text = self.text.rstrip(_INCOMPLETE)
         piece, self._given = self.text[self._given :], len(self.text)
         return piece
 
     def _held_back(self) -> int:
         """Characters at the end that a further token may still change or cut off."""
-        broken = len(self.text) - len(self.text.rstrip(_INCOMPLETE))
-        begun = (n for s in self.stop for n in range(len(s) - 1, 0, -1) if self.text.endswith(s[:n]))
-        return max(broken, max(begun, default=0))
+        whole = self.text.rstrip(_INCOMPLETE)
+        begun = (n for s in self.stop for n in range(len(s) - 1, 0, -1) if whole.endswith(s[:n]))
+        return len(self.text) - len(whole) + max(begun, default=0)
