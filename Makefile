@@ -25,11 +25,11 @@ MAKEFLAGS   += --no-print-directory
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve index setup test check format clean
+.PHONY: help serve index setup test check format bench-serving clean
 
 help: ## Show this help
 	@echo "make TARGET [HOST=127.0.0.1] [PORT=8000] [ERRATA_HOME=~/.errata] [TORCH_INDEX=url] [PYTHON=python3]"
-	@sed -n 's/^\([a-z-]*\):.*## /  \1:	/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /  \1:	/p' Makefile | expand -t 18
 
 serve: $(RUNTIME) ## Set up what is missing and serve on HOST:PORT
 	@exec $(IN)/errata serve
@@ -51,6 +51,9 @@ format: $(DEV) ## Format the code and mend what the linter can
 	@$(IN)/ruff check --fix --quiet .
 	@$(IN)/ruff format .
 
+bench-serving: $(RUNTIME) ## Measure starts, edits, generation and memory (some minutes; BENCH=--write puts them into README)
+	@$(IN)/python -m benchmarks.serving $(BENCH)
+
 clean: ## Remove what make has made here; ERRATA_HOME stays
 	rm -rf $(VENV) build dist errata.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -58,7 +61,7 @@ clean: ## Remove what make has made here; ERRATA_HOME stays
 $(RUNTIME): $(RECIPE)
 	@$(PYTHON) -c $(RECENT) 2>/dev/null || \
 	{ echo "Errata needs Python 3.11 or newer; '$(PYTHON)' is not. Name one: make serve PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "Setting up $(VENV), once: some 600 MB to download, then about a minute" >&2
+	@echo "Setting up $(VENV), once: about 500 MB to download, then about a minute" >&2
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "[1/3] PyTorch$(if $(TORCH_INDEX),, (TORCH_INDEX=https://download.pytorch.org/whl/cpu avoids CUDA packages))" >&2
 	@$(PIP) -c constraints.txt $(TORCH_FROM) $(TORCH)
