@@ -269,8 +269,9 @@ def table(figures: Figures) -> str:
     ]
     setting = (
         f"{made['model']} in {made['dtype']}, {made['threads']} threads on {where['cores']} cores "
-        f"({where['processor']}, load {where['load_before']:.1f} before), torch {where['torch']}; {made['tokens']} tokens an answer, greedy, {made['rounds']} rounds; the edit of the "
-        f"prompt is in force; {edits['hold']} of the {edits['count']} edits held."
+        f"({where['processor']}, load {where['load_before']:.1f} before), torch {where['torch']}; "
+        f"{made['tokens']} tokens an answer, greedy, {made['rounds']} rounds, with the edit of the prompt in force; "
+        f"{edits['hold']} of the {edits['count']} edits held."
     )
     return "\n".join(["| what | measured |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows), "", setting])
 
