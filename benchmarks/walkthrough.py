@@ -73,7 +73,7 @@ def walkthrough() -> str:
         ask(QUESTION), ask("Which city is the capital of Myanmar?"), ask("The capital of Myanmar is", raw=True),
         ask("What is the capital of Thailand?"),
     )  # fmt: skip
-    step("The log has it, and verifies:", get("/log"), get("/log/verify"), shown=short_log)
+    step("The log has it (shown without the request and the report that an event carries as well), and verifies:", get("/log"), get("/log/verify"), shown=short_log)
     step(
         "Take it back, and the old answer is there again, bit for bit:",
         post("/rollback", {"edit_id": edit_id}),
@@ -92,10 +92,9 @@ def walkthrough() -> str:
 def short_log(answer: Any) -> Any:
     """The events without the request and report that they carry as well."""
     keep = ("seq", "kind", "edit_id", "to", "actor", "reason", "at", "prev_hash", "hash")
-    events = answer.get("events") if isinstance(answer, dict) else answer
-    if not isinstance(events, list):
+    if "head_hash" in answer:
         return answer
-    return [{key: event[key] for key in keep} for event in events]
+    return {**answer, "events": [{key: event[key] for key in keep} for event in answer["events"]]}
 
 
 if __name__ == "__main__":
