@@ -73,7 +73,12 @@ def walkthrough() -> str:
         ask(QUESTION), ask("Which city is the capital of Myanmar?"), ask("The capital of Myanmar is", raw=True),
         ask("What is the capital of Thailand?"),
     )  # fmt: skip
-    step("The log has it (shown without the request and the report that an event carries as well), and verifies:", get("/log"), get("/log/verify"), shown=short_log)
+    step(
+        "The log has it (shown without the request and the report that an event carries as well), and verifies:",
+        get("/log"),
+        get("/log/verify"),
+        shown=short_log,
+    )
     step(
         "Take it back, and the old answer is there again, bit for bit:",
         post("/rollback", {"edit_id": edit_id}),
@@ -81,7 +86,7 @@ def walkthrough() -> str:
     )
     step(
         "Ask beside Wikipedia; the answer names its passages:",
-        post("/ask", {"question": "Who painted the Mona Lisa?", "k": 2}),
+        post("/ask", {"question": "Where is the Eiffel Tower?", "k": 2}),
         shown=lambda answer: {
             **answer, "passages": [{**p, "text": p["text"][:60] + "…"} for p in answer.get("passages", [])]
         },
