@@ -102,9 +102,9 @@ class Evaluation:
                 outcome.alone.add(kind, self._says(view, example.target, (edit_id,)))
         for kind in KEPT:
             for view in getattr(example, kind):
-                before = self._ask(view, "none")[0]
                 after, used = self._ask(view, "active")
-                outcome.scoped.add(kind, after == before if used else True)
+                before = self._ask(view, "none")[0] if used else after  # without an edit it is the unedited model
+                outcome.scoped.add(kind, after == before)
                 outcome.alone.add(kind, self._ask(view, (edit_id,))[0] == before)
 
     def _says(self, view: View, wanted: str, edits: Any) -> bool:
