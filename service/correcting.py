@@ -76,6 +76,8 @@ class Corrector:
                     try:
                         return self._edit(request, options)
                     except LedgerConflict as conflict:  # another process wrote while this one computed
+                        if first := self._first_answer(options):  # … and it was the same request
+                            return first
                         if options.if_match is not None or attempt == _RETRIES - 1:
                             raise RevisionMoved(conflict.expected, conflict.actual) from conflict
         raise AssertionError("unreachable")
