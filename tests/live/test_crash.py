@@ -68,7 +68,7 @@ class Lane:
     def kill_at_a_random_moment(self, server: Server) -> None:
         """Every second time when bytes are being written, else at any moment of the work."""
         writing = self.rng.random() < 0.6
-        wanted = self.rng.choice((".tmp", "journal"))
+        wanted = self.rng.choice((".tmp", "journal", "rollback"))
         goal = len(self.edits) + self.rng.choice((0, 0, 1, 2))
         end = time.monotonic() + 30  # a busy machine may take longer than that for an edit
         while len(self.edits) < goal and time.monotonic() < end:
@@ -83,6 +83,8 @@ class Lane:
         server.kill()
 
     def _is_writing(self, what: str) -> bool:
+        if what == "rollback":
+            return self.doing == "rollback"
         if what == "journal":
             return (self.home / "ledger.db-journal").exists()
         return any((self.home / "edits" / ".tmp").glob("*"))
