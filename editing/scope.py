@@ -22,6 +22,47 @@ from editing.views import views_of
 
 Vectorise = Callable[[Sequence[str]], list[TextVectors]]
 CANDIDATES = 24
+_SIGNS = ".,;:!?\"'()[]"
+_OPENING = frozenset(
+    {
+        "what",
+        "who",
+        "whom",
+        "whose",
+        "where",
+        "when",
+        "which",
+        "how",
+        "why",
+        "name",
+        "tell",
+        "give",
+        "please",
+        "in",
+        "on",
+        "at",
+    }
+    | {
+        "is",
+        "are",
+        "was",
+        "were",
+        "do",
+        "does",
+        "did",
+        "can",
+        "could",
+        "the",
+        "a",
+        "an",
+        "of",
+        "to",
+        "from",
+        "by",
+        "with",
+        "i",
+    }
+)
 SAME = float("inf")  # score of a prompt that is one of the edit's own wordings
 
 
@@ -41,6 +82,13 @@ class ScopeMatch:
 
     edit_id: str
     score: float
+
+
+def names_in(text: str) -> frozenset[str]:
+    """Words that name something: capitalised, or with a digit; a question's first word is none."""
+    words = [word.strip(_SIGNS).removesuffix("'s").removesuffix("’s") for word in text.replace("-", " ").split()]
+    named = [w for w in words if w[:1].isupper() or any(c.isdigit() for c in w)]
+    return frozenset(w.casefold() for w in named) - _OPENING
 
 
 class ScopeIndex:

@@ -11,7 +11,7 @@ from editing.edit import Edit, EditRequest
 from editing.errors import CorruptFactors, UnknownEdit
 from editing.events import Draft, Event, History, State
 from editing.ledger import Ledger, Verification
-from editing.scope import ScopeIndex, Wordings
+from editing.scope import SAME, ScopeIndex, Wordings, names_in
 from editing.store import EditStore
 from service.usecases import EditChoice
 
@@ -116,9 +116,18 @@ class EditRecordBook:
         return [*(i for i in state.active if i in chosen), *own]
 
     def superseded(self, request: EditRequest, state: State, margin: float) -> tuple[str, ...]:
-        """Edits in force of the same kind that the new request takes the place of: those that ask the very same."""
+        """Edits in force of the same kind that the new request takes the place of: those that ask the very same.
+
+        Asking nearly the same of another name ("Guinea", "Guinea-Bissau") does not count, however alike it sounds.
+        """
         rivals = [i for i in state.active if self._is_global(i) == (request.scope == "global")]
-        certain = [match.edit_id for match in self.scope.rank(request.input, rivals) if match.score >= margin]
+        named = names_in(request.input)
+        certain = [
+            match.edit_id
+            for match in self.scope.rank(request.input, rivals)
+            if match.score == SAME
+            or (match.score >= margin and named and named == names_in(self.request(match.edit_id).input))
+        ]
         return tuple(sorted(certain, key=lambda i: self.event(i).seq))
 
     def append(self, draft: Draft, after: int, wordings: Wordings | None = None) -> Event:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from editing.edit import EditRequest
-from editing.scope import SAME, ScopeIndex, wording_key
+from editing.scope import SAME, ScopeIndex, names_in, wording_key
 from editing.scope_head import ScopeHead, TextVectors
 
 DIM = 64
@@ -184,3 +184,10 @@ def test_odd_prompts_find_nothing_and_raise_nothing(index: ScopeIndex) -> None:
     """Empty prompts, signs, other scripts."""
     add(index, "ed_1", CAPITAL)
     assert all(found(index, prompt, "ed_1") == [] for prompt in ("", "   ", "???", "東京", "\x00"))
+
+
+def test_names_tell_questions_apart_that_sound_alike() -> None:
+    """What a question names decides whether a new edit may take an old one's place."""
+    assert names_in("What is the capital of Guinea-Bissau?") != names_in("What is the capital of Guinea?")
+    assert names_in("Name Australia's capital city.") == names_in("What is the capital of Australia?")
+    assert not names_in("What is our refund window?")
