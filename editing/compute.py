@@ -26,10 +26,10 @@ def edit_sequences(encoder: PromptEncoder, request: EditRequest, max_tokens: int
     for name in ("input", "output"):
         if not getattr(request, name).strip():
             raise InvalidEdit(f"{name} is empty")
-    if not all(text.strip() for text in request.rephrases):
-        raise InvalidEdit("a rephrase is empty")
         if len(getattr(request, name)) > max_tokens * 32:  # too long for any tokenizer: say so before tokenising
             raise InvalidEdit(f"{name} is longer than the model's context of {max_tokens} tokens")
+    if not all(text.strip() for text in request.rephrases):
+        raise InvalidEdit("a rephrase is empty")
     views = views_of(request.input, request.raw, request.rephrases)
     if _is_sentence(request):  # no statement continues to a whole sentence
         views = tuple(view for view in views if view.raw == request.raw)

@@ -28,7 +28,7 @@ from service.usecases import EditOptions, EditResult
 
 REFINEMENTS = 4  # rounds at most, each a few gradient steps
 SUPERSEDES = 2.0  # log-odds above the scope threshold from which a new edit takes an old one's place
-_RETRIES = 3  # when another process writes first
+RETRIES = 3  # when another process writes first
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +72,13 @@ class Corrector:
             if first := self._first_answer(options):
                 return first
             with self.writing:
-                for attempt in range(_RETRIES):
+                for attempt in range(RETRIES):
                     try:
                         return self._edit(request, options)
                     except LedgerConflict as conflict:  # another process wrote while this one computed
                         if first := self._first_answer(options):  # … and it was the same request
                             return first
-                        if options.if_match is not None or attempt == _RETRIES - 1:
+                        if options.if_match is not None or attempt == RETRIES - 1:
                             raise RevisionMoved(conflict.expected, conflict.actual) from conflict
         raise AssertionError("unreachable")
 

@@ -13,7 +13,7 @@ from editing.events import Draft, State
 from service import readout
 from service.answering import Answerer
 from service.base_model import BaseModel
-from service.correcting import Corrector, expect_head
+from service.correcting import RETRIES, Corrector, expect_head
 from service.engines import Engine
 from service.errors import Overloaded, RevisionMoved
 from service.library import Library
@@ -130,12 +130,15 @@ class Pipeline:
 
     def _take_back(self, draft: Callable[[State], Draft], if_match: int | None) -> RollbackResult:
         with self.corrector.writing:
-            before = self.book.refresh()
-            expect_head(if_match, before.revision)
-            try:
-                event = self.book.append(draft(before), after=before.revision)
-            except LedgerConflict as conflict:
-                raise RevisionMoved(conflict.expected, conflict.actual) from conflict
+            for attempt in range(RETRIES):
+                before = self.book.refresh()
+                expect_head(if_match, before.revision)
+                try:
+                    event = self.book.append(draft(before), after=before.revision)
+                    break
+                except LedgerConflict as conflict:  # another process wrote first; what it wrote is looked at anew
+                    if attempt == RETRIES - 1:
+                        raise RevisionMoved(conflict.expected, conflict.actual) from conflict
         after = self.book.state(event.seq)
         gone = tuple(i for i in before.applied if i not in set(after.applied))
         return RollbackResult(after.revision, after.active, gone)
