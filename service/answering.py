@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from editing.events import State
+from editing.state import State
 from editing.verify import normalise
 from index.passages import Hit
 from retrieval.retriever import Retriever

@@ -14,9 +14,10 @@ from editing.checkpoint import Editor
 from editing.compute import edit_sequences
 from editing.edit import Deltas, Edit, EditRequest
 from editing.errors import LedgerConflict
-from editing.events import Draft, Event, State
+from editing.events import Draft, Event
 from editing.refine import refine, settled
 from editing.scope import Wordings
+from editing.state import State
 from editing.verify import Verification, verify
 from service.base_model import BaseModel
 from service.compute import ComputeThread

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from editing.checkpoint import Editor
 from editing.edit import EditRequest
 from editing.errors import EditNotActive, LedgerConflict
-from editing.events import Draft, State
+from editing.events import Draft
+from editing.state import State
 from service import readout
 from service.answering import Answerer
 from service.base_model import BaseModel

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from editing.errors import UnknownEdit
-from editing.events import Event, State
+from editing.events import Event
+from editing.state import State
 from service.errors import InvalidPrompt
 from service.record import EditRecordBook, request_of
 from service.usecases import EditRecord, EditsPage, StatusFilter

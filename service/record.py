@@ -9,9 +9,10 @@ from typing import Any
 
 from editing.edit import Edit, EditRequest
 from editing.errors import CorruptFactors, UnknownEdit
-from editing.events import Draft, Event, History, State
+from editing.events import Draft, Event
 from editing.ledger import Ledger, Verification
 from editing.scope import SAME, ScopeIndex, Wordings, names_in
+from editing.state import History, State
 from editing.store import EditStore
 from service.usecases import EditChoice
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from editing.errors import CorruptLedger, UnknownEdit, UnknownRevision
-from editing.events import EMPTY, Draft, Event, History, State, canonical, fold
+from editing.events import Draft, Event, canonical
+from editing.state import EMPTY, History, State, fold
 
 SEEDS = range(40)
 

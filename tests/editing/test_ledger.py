@@ -27,8 +27,9 @@ from editing.errors import (
     UnknownEdit,
     UnknownRevision,
 )
-from editing.events import FIELDS, GENESIS, Draft, Event, History
+from editing.events import FIELDS, GENESIS, Draft, Event
 from editing.ledger import Ledger
+from editing.state import History
 
 FULL = Draft(
     "apply",

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from editing.events import FIELDS, GENESIS, Event, fold
+from editing.events import FIELDS, GENESIS, Event
+from editing.state import fold
 from editing.store import EditStore
 from tests.real import Server, correction, new_home
 
