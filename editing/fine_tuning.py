@@ -8,7 +8,6 @@ it acts where the edit's prompts are, is as small as MEND's, and W₀ is never w
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,7 +22,7 @@ from editing.families import Decoder, Positions, family_of
 from editing.feed_forward import default_modules
 from editing.gradients import gradients
 from editing.model import Factors, RowFactors, edited, stack
-from editing.passes import FullPasses, Passes, by_length, passes_for, positions
+from editing.passes import FullPasses, Passes, by_length, lowest_layer, passes_for, positions
 from editing.prompts import TargetSequence
 
 Norm = Literal["l2", "linf"]
@@ -197,10 +196,10 @@ def _leaves(
 
 def _passes(model: Any, names: Sequence[str], sequences: Sequence[TargetSequence]) -> Passes:
     """What lies below the first changed layer is run only once, where the model can be cut there."""
-    numbers = [re.search(r"\.(\d+)\.", name) for name in names]
-    if not isinstance(family_of(model), Decoder) or None in numbers:
+    lowest = lowest_layer(names)
+    if not isinstance(family_of(model), Decoder) or lowest is None:
         return FullPasses(model)
-    passes = passes_for(model, min(int(number[1]) for number in numbers if number))
+    passes = passes_for(model, lowest)
     passes.ensure(sequences)
     return passes
 

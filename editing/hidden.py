@@ -49,6 +49,11 @@ class HiddenStates:
                 together = tuple(group[at : at + self.batch])
                 self._group.update(dict.fromkeys(together, together))
 
+    def forget(self) -> None:
+        """Let go of all sequences; the common prefix stays."""
+        self._kept.clear()
+        self._group.clear()
+
     def ensure(self, sequences: Sequence[TargetSequence]) -> None:
         """Compute what is not kept yet, each batch as it was planned."""
         self.plan(sequences)

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from editing.bench import Bench
 from editing.edit import Deltas, LowRankDelta
-from editing.gradients import Gradients, edit_gradients
+from editing.gradients import Gradients
 from editing.hypernet import GradientTransform, live_rows
 from editing.model import Factors, RowFactors, linear_shape
 from editing.prompts import TargetSequence
@@ -84,18 +85,29 @@ class MendEditor(nn.Module):
     def edit(
         self, model: Any, sequences: Sequence[TargetSequence], under: Sequence[Deltas] = ()
     ) -> dict[str, LowRankDelta]:
-        """MEND's edit for one correction; see ``editing.editors.Editor``.
+        """MEND's edit for one correction; see ``editing.editors.Editor``."""
+        return self.edit_many(Bench.whole(model, [sequences], under))[0]
 
-        The views' transformed gradients are averaged; the rank is the number of predicted tokens over all views.
+    def edit_many(self, bench: Bench) -> list[dict[str, LowRankDelta]]:
+        """MEND's edits for the corrections on a bench, each computed as if it were alone.
+
+        A correction's rank is the number of predicted tokens over all its views.
         """
-        return self.deltas(edit_gradients(model, self.names, sequences, under), model.dtype)
+        return self.every(bench.gradients(self.names), bench.model.dtype)
+
+    def deltas(self, gradients: Mapping[str, Gradients], dtype: torch.dtype) -> dict[str, LowRankDelta]:
+        """The edit of a batch of one, as a value in main memory."""
+        return self.every(gradients, dtype)[0]
 
     @torch.no_grad()
-    def deltas(self, gradients: Mapping[str, Gradients], dtype: torch.dtype) -> dict[str, LowRankDelta]:
-        """The edit of a batch of one, as a value in main memory; rows of weight 0 are left out."""
-        out = {}
-        for name, rows in self.factors(gradients).items():
-            used = (gradients[name].weight[0] > 0) & live_rows(gradients[name].values_grad[0])
-            A, B = (factor.to("cpu", dtype).contiguous() for factor in (rows.A[0][used], rows.B[0][:, used]))
-            out[name] = LowRankDelta(A, B)
-        return out
+    def every(self, gradients: Mapping[str, Gradients], dtype: torch.dtype) -> list[dict[str, LowRankDelta]]:
+        """The edits of a batch as values in main memory; rows of weight 0 are left out."""
+        factors = self.factors(gradients)
+        count = len(next(iter(gradients.values())).weight)
+        return [{name: _row(n, factors[name], gradients[name], dtype) for name in factors} for n in range(count)]
+
+
+def _row(n: int, factors: RowFactors, gradients: Gradients, dtype: torch.dtype) -> LowRankDelta:
+    used = (gradients.weight[n] > 0) & live_rows(gradients.values_grad[n])
+    A, B = (factor.to("cpu", dtype).contiguous() for factor in (factors.A[n][used], factors.B[n][:, used]))
+    return LowRankDelta(A, B)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -71,6 +72,12 @@ class FullPasses:
 
     def logits(self, sequences: Sequence[TargetSequence], where: Positions) -> Tensor:
         return self.family.logits(self.model, sequences, where)
+
+
+def lowest_layer(names: Sequence[str]) -> int | None:
+    """The lowest layer number in names of modules; None where there is a name without one, or no name."""
+    numbers = [re.search(r"\.(\d+)\.", name) for name in names]
+    return min((int(number[1]) for number in numbers if number), default=None) if all(numbers) else None
 
 
 def passes_for(model: Any, first_layer: int, prefix: tuple[int, ...] = ()) -> Passes:

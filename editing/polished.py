@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from editing.bench import Bench
 from editing.edit import Deltas, LowRankDelta
 from editing.mend import MendEditor
 from editing.prompts import TargetSequence
-from editing.refine import refine
+from editing.refine import refine_many
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,15 @@ class PolishedMend:
         self, model: Any, sequences: Sequence[TargetSequence], under: Sequence[Deltas] = ()
     ) -> dict[str, LowRankDelta]:
         """One correction; see ``editing.editors.Editor``."""
-        proposal = self.network.edit(model, sequences, under)
-        target = len(sequences[0].ids) - sequences[0].start
-        if target <= self.polish.short:
-            proposal = {name: LowRankDelta(d.A, d.B * self.polish.strength) for name, d in proposal.items()}
-        if not self.polish.steps:
+        return self.edit_many(Bench.whole(model, [sequences], under))[0]
+
+    def edit_many(self, bench: Bench) -> list[dict[str, LowRankDelta]]:
+        """The corrections on a bench, each as if it were alone."""
+        proposals = [self._lengthened(*one) for one in zip(self.network.edit_many(bench), bench.jobs, strict=True)]
+        return refine_many(bench, proposals, steps=self.polish.steps) if self.polish.steps else proposals
+
+    def _lengthened(self, proposal: dict[str, LowRankDelta], job: Sequence[TargetSequence]) -> dict[str, LowRankDelta]:
+        target = len(job[0].ids) - job[0].start
+        if target > self.polish.short:
             return proposal
-        return refine(model, proposal, sequences, under, steps=self.polish.steps)
+        return {name: LowRankDelta(d.A, d.B * self.polish.strength) for name, d in proposal.items()}

@@ -1,4 +1,4 @@
-"""A few gradient steps on the factors themselves, for an edit that does not yet hold in free generation."""
+"""A few gradient steps on the factors themselves, for edits that do not yet hold in free generation."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from editing.batch import Row
-from editing.compute import target_logits
+from editing.bench import Bench
 from editing.edit import Deltas, LowRankDelta
-from editing.model import RowFactors, edited, stack
-from editing.passes import FullPasses, by_length, positions, scatter
+from editing.model import RowFactors, edited, select, stack
+from editing.passes import positions, scatter
 from editing.prompts import TargetSequence
 
+Leaves = dict[str, Tensor]  # B (out, r) in float32, by module name
+CERTAIN = 0.02  # mean loss of a target's tokens below which a view needs no further step
 
-@torch.inference_mode()
+
 def settled(model: Any, deltas: Deltas, sequences: Sequence[TargetSequence], under: Sequence[Deltas] = ()) -> bool:
     """Whether each token of every view's target is the likeliest one, given those before it."""
-    with edited(model, stack([[*under, deltas]], model.dtype, model.device)):
-        pairs = [target_logits(model, sequence) for sequence in sequences]
-    return all(bool((logits.argmax(-1) == targets).all()) for logits, targets in pairs)
+    return settled_many(Bench.whole(model, [sequences], under), [deltas])[0]
 
 
 def refine(
@@ -33,39 +35,80 @@ def refine(
     steps: int = 6,
     rate: float = 0.08,
 ) -> dict[str, LowRankDelta]:
-    """Move B so that every sequence's target becomes likely; A, and with it where the edit acts, stays.
+    """``refine_many`` for one correction on the whole model."""
+    return refine_many(Bench.whole(model, [sequences], under), [deltas], steps=steps, rate=rate)[0]
 
-    Adam in units of B's own size: one step moves each entry by about ``rate`` of the layer's mean magnitude.
+
+@torch.inference_mode()
+def settled_many(bench: Bench, deltas: Sequence[Deltas]) -> list[bool]:
+    """For each correction on the bench whether its edit is settled, as ``settled`` says."""
+    factors = stack([[own] for own in deltas], bench.model.dtype, bench.model.device)
+    wrong: set[int] = set()
+    for group in bench.groups:
+        where = positions(group, bench.model.device)
+        owner = torch.tensor([row.edit for row in group], device=bench.model.device)
+        with edited(bench.model, bench.base), edited(bench.model, select(factors, owner)):
+            said = bench.passes.logits([row.sequence for row in group], where).argmax(-1)
+        wrong |= set(owner[where.row[said != where.target]].tolist())
+    return [n not in wrong for n in range(len(bench.jobs))]
+
+
+def refine_many(
+    bench: Bench, deltas: Sequence[Deltas], *, steps: int = 6, rate: float = 0.08
+) -> list[dict[str, LowRankDelta]]:
+    """Move every B so that its correction's targets become likely; A, and with it where the edit acts, stays.
+
+    Adam in units of B's own size: one step moves each entry by about ``rate`` of the layer's mean magnitude. A
+    correction whose views are all but certain is left alone.
 
     Returns:
         New factors of the same rank, in the dtype of the old ones.
     """
-    device = model.device
-    leaves = {name: delta.B.to(device, torch.float32).clone().requires_grad_() for name, delta in deltas.items()}
-    rates = [{"params": [leaf], "lr": rate * float(leaf.detach().abs().mean()) + 1e-8} for leaf in leaves.values()]
+    device = bench.model.device
+    leaves = [
+        {name: delta.B.to(device, torch.float32).clone().requires_grad_() for name, delta in own.items()}
+        for own in deltas
+    ]
+    rates = [
+        {"params": [leaf], "lr": rate * float(leaf.detach().abs().mean()) + 1e-8}
+        for own in leaves
+        for leaf in own.values()
+    ]
     optimiser = torch.optim.Adam(rates)
-    base = stack([list(under)], model.dtype, device)
-    rows = [Row(0, "view", sequence) for sequence in sequences]
-    groups = [[rows[n] for n in group] for group in by_length(rows)]
+    keys = {name: pad_sequence([own[name].A.to(device) for own in deltas], batch_first=True) for name in deltas[0]}
     for _ in range(steps):
         optimiser.zero_grad(set_to_none=True)
-        own = {name: RowFactors(deltas[name].A.to(device)[None], leaf[None]) for name, leaf in leaves.items()}
-        with edited(model, base), edited(model, own):
-            hardest = max(_backward(model, group, len(rows), list(leaves.values())) for group in groups)
-        if hardest < 0.02:
+        losses = torch.cat([_backward(bench, group, keys, leaves) for group in bench.groups])
+        owner = torch.tensor([row.edit for group in bench.groups for row in group], device=device)
+        hardest = losses.new_zeros(len(deltas)).scatter_reduce(0, owner, losses, "amax")
+        for own, loss in zip(leaves, hardest.tolist(), strict=True):
+            if loss < CERTAIN:
+                for leaf in own.values():
+                    leaf.grad = None
+        if float(hardest.max()) < CERTAIN:
             break
         optimiser.step()
-    return {
-        name: LowRankDelta(deltas[name].A, leaf.detach().to(deltas[name].B.dtype).cpu())
-        for name, leaf in leaves.items()
-    }
+    return [_moved(own, moved) for own, moved in zip(deltas, leaves, strict=True)]
 
 
-def _backward(model: Any, group: Sequence[Row], views: int, leaves: list[Tensor]) -> float:
-    """Add the gradient of the group's share in the mean loss of all views; the largest loss of a view in it."""
-    where = positions(group, model.device)
-    logits = FullPasses(model).logits([row.sequence for row in group], where)
-    losses = torch.nn.functional.cross_entropy(logits.float(), where.target, reduction="none")
+def _backward(bench: Bench, group: Sequence[Row], keys: dict[str, Tensor], leaves: Sequence[Leaves]) -> Tensor:
+    """Add the gradient of the group's share in each correction's mean loss over its views; the loss of each view."""
+    device = bench.model.device
+    where = positions(group, device)
+    owner = torch.tensor([row.edit for row in group], device=device)
+    B = {name: pad_sequence([own[name].T for own in leaves], batch_first=True).transpose(1, 2) for name in keys}
+    factors = {name: RowFactors(keys[name][owner], B[name][owner]) for name in keys}
+    with edited(bench.model, bench.base), edited(bench.model, factors):
+        logits = bench.passes.logits([row.sequence for row in group], where)
+    losses = F.cross_entropy(logits.float(), where.target, reduction="none")
     each = scatter(losses, where.row, len(group)).sum(-1) / torch.bincount(where.row, minlength=len(group))
-    (each.sum() / views).backward(inputs=leaves)  # nothing else collects a gradient
-    return float(each.detach().max())
+    views = torch.tensor([len(job) for job in bench.jobs], device=device)
+    wanted = [leaf for n in set(owner.tolist()) for leaf in leaves[n].values()]
+    (each / views[owner]).sum().backward(inputs=wanted)  # nothing else collects a gradient
+    return each.detach()
+
+
+def _moved(before: Deltas, leaves: Leaves) -> dict[str, LowRankDelta]:
+    return {
+        name: LowRankDelta(delta.A, leaves[name].detach().to(delta.B.dtype).cpu()) for name, delta in before.items()
+    }
