@@ -27,6 +27,7 @@ from torch import Tensor
 
 from editing.edit import Deltas, LowRankDelta
 from editing.errors import CorruptFactors, StorageError
+from editing.files import Signature, forget, is_whole, signature
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -73,9 +74,30 @@ class EditStore:
         except (SafetensorError, KeyError, ValueError) as error:
             raise CorruptFactors(digest, f"is no edit: {error}") from error
 
-    def check(self, digest: str) -> None:
-        """Reads the whole content. Raises CorruptFactors if it is missing or does not match the digest."""
-        self._read(digest)
+    def check(self, digest: str, leave_cached: bool = True) -> None:
+        """Reads the whole content. Raises CorruptFactors if it is missing or does not match the digest.
+
+        Args:
+            leave_cached: false for a reader of everything, who would fill the page cache with what nobody wants.
+        """
+        try:
+            self._read(digest)
+        finally:
+            if not leave_cached:
+                forget(self._path(digest) / WEIGHTS)
+
+    def glance(self, digest: str) -> None:
+        """Looks for both files and at their lengths. Raises CorruptFactors if one is missing, cut short or too long."""
+        with _disk("cannot be read"), _present(digest):
+            path = self._path(digest)
+            with (path / WEIGHTS).open("rb") as file:
+                whole = is_whole(file)
+            if not whole or not (path / CONFIG).stat().st_size:
+                raise CorruptFactors(digest, "content does not match its digest: not as long as it was")
+
+    def signature(self, digest: str) -> Signature:
+        """Of an edit's files as they lie on disk. Raises CorruptFactors where there can be none: no digest."""
+        return signature([self._path(digest) / name for name in (CONFIG, WEIGHTS)])
 
     def size(self, digest: str) -> int:
         """Bytes on disk. Raises CorruptFactors if it is missing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -49,6 +49,16 @@ class ChecksFailed(ServiceError):
         self.report = report
 
 
+class ContradictingEdits(ServiceError):
+    """Items of one batch ask the same and want different answers. ``pairs``: places, the earlier one first."""
+
+    def __init__(self, pairs: Sequence[tuple[int, int]]) -> None:
+        said = "; ".join(f"edits.{later} contradicts edits.{earlier}" for earlier, later in pairs[:5])
+        rest = f"; and {len(pairs) - 5} more" if len(pairs) > 5 else ""
+        super().__init__(f"{said}{rest}: they ask the same and want different answers; nothing was recorded")
+        self.pairs = tuple(pairs)
+
+
 class RevisionMoved(ServiceError):
     """The head is not the revision that the writer asked for."""
 
@@ -82,6 +92,15 @@ class Overloaded(NotReady):
     """Too many requests are waiting already."""
 
 
+class DamagedEdit(NotReady):
+    """An edit that acts here cannot be served: its factor file is missing or was changed."""
+
+    def __init__(self, edit_id: str, why: str, path: str) -> None:
+        remedy = f"restore {path} in ERRATA_HOME from a backup, or roll {edit_id} back"
+        super().__init__(f"the edit {edit_id} acts here, but is damaged: {why}; {remedy}", 60)
+        self.edit_id = edit_id
+
+
 class ClientGone(ServiceError):
     """Nobody reads the answer any more. Raised into the engine by ``on_text``, so that it stops."""
 
@@ -89,11 +108,13 @@ class ClientGone(ServiceError):
 TABLE: Mapping[type[Exception], Kind] = {
     InvalidPrompt: Kind("invalid-prompt", 422, "The prompt cannot be answered"),
     ChecksFailed: Kind("checks-failed", 422, "The edit did not pass its checks"),
+    ContradictingEdits: Kind("contradicting-edits", 422, "Edits of the batch contradict each other"),
     RevisionMoved: Kind("revision-moved", 409, "Somebody else wrote first"),
     IdempotencyMismatch: Kind("idempotency-mismatch", 422, "The idempotency key belongs to another request"),
     IdempotencyInProgress: Kind("idempotency-in-progress", 409, "The first request with this key is still running"),
     IndexNotReady: Kind("index-not-ready", 503, "The index is not ready"),
     Overloaded: Kind("overloaded", 503, "Too many requests are waiting"),
+    DamagedEdit: Kind("damaged-edit", 503, "The factors of an edit are damaged"),
     NotReady: Kind("not-ready", 503, "The service is not ready"),
     ClientGone: Kind("client-gone", 499, "The client closed the connection"),  # nobody reads it; it is counted
     ServiceError: INTERNAL,
@@ -129,13 +150,22 @@ def problem_of(error: Exception, request: Request) -> Problem:
             return Problem(kind, detail, [FieldError(error.field, "body", detail, kind.slug)])
         case ChecksFailed():
             return Problem(kind, detail, more={"report": error.report})
+        case ContradictingEdits():
+            return Problem(kind, detail, [e for pair in error.pairs for e in _contradiction(pair, kind)])
         case RevisionMoved() | editing.LedgerConflict():
             conditional = request.headers.get("if-match", "*").strip() != "*"
             moved = {"revision": error.actual}
             return Problem(PRECONDITION_FAILED if conditional else kind, detail, more=moved)
         case NotReady():
-            return Problem(kind, detail, headers={"Retry-After": str(error.retry_after)})
+            named = {"edit_id": error.edit_id} if isinstance(error, DamagedEdit) else {}
+            return Problem(kind, detail, more=named, headers={"Retry-After": str(error.retry_after)})
     return Problem(kind, detail)
+
+
+def _contradiction(pair: tuple[int, int], kind: Kind) -> Iterator[FieldError]:
+    for own, other in (pair, pair[::-1]):
+        said = f"asks the same as edits.{other} and wants another answer"
+        yield FieldError(f"edits.{own}", "body", said, kind.slug)
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -23,6 +23,7 @@ class Metrics:
         tokens: generated for /generate and /ask.
         revision: of the ledger's head.
         active: edits in force.
+        damaged: edits that stand and whose factor files are missing or changed.
     """
 
     def __init__(self) -> None:
@@ -37,12 +38,14 @@ class Metrics:
         self.tokens = Counter("errata_generated_tokens", "Tokens generated.", registry=self.registry)
         self.revision = Gauge("errata_revision", "Revision of the ledger's head.", registry=self.registry)
         self.active = Gauge("errata_active_edits", "Edits in force.", registry=self.registry)
+        self.damaged = Gauge("errata_damaged_edits", "Edits without whole factors.", registry=self.registry)
         for outcome in ("made", "refused", "rehearsed", "replayed", "rolled_back"):
             self.edits.labels(outcome)
 
     def observe(self, model: ModelInfo) -> None:
         self.revision.set(model.revision)
         self.active.set(model.active_edits)
+        self.damaged.set(model.damaged_edits)
 
     def text(self) -> bytes:
         """In Prometheus's text format."""

@@ -15,6 +15,7 @@ from service import readout
 from service.answering import Answerer
 from service.base_model import BaseModel
 from service.correcting import RETRIES, Corrector, expect_head
+from service.damage import Damage
 from service.engines import Engine
 from service.errors import Overloaded, RevisionMoved
 from service.library import Library
@@ -114,7 +115,10 @@ class Pipeline:
 
     def verify_log(self) -> LogVerification:
         checked = self.book.verify()
-        return LogVerification(checked.ok, checked.events, checked.head_hash, checked.first_bad_seq, checked.why)
+        damaged = self.book.health.damaged()
+        return LogVerification(
+            checked.ok, checked.events, checked.head_hash, checked.first_bad_seq, checked.why, damaged
+        )
 
     def retrieve(self, query: str, k: int) -> Retrieved:
         with self._place():
@@ -135,17 +139,26 @@ class Pipeline:
         name, digest, layers = (
             (self.editor.name, self.editor.digest, self.editor.layers) if self.editor else (None, None, ())
         )
-        return ModelInfo(self.base.name, self.base.digest, name, digest, layers, state.revision, len(state.active))
+        return ModelInfo(
+            self.base.name, self.base.digest, name, digest, layers, state.revision, len(state.active),
+            len(self._damaged(state)),
+        )  # fmt: skip
 
     def readiness(self) -> Readiness:
-        missing = []
+        missing, damaged = [], tuple[Damage, ...]()
         try:
-            self.book.refresh()
+            damaged = self._damaged(self.book.refresh())
         except Exception as error:  # whatever it is, the ledger cannot be used
             missing.append(Missing("ledger", str(error)))
         if not self.library.is_open:
             missing.append(Missing("index", self.library.why_not))
-        return Readiness(not missing, tuple(missing))
+        return Readiness(not missing, tuple(missing), damaged)
+
+    def _damaged(self, state: State) -> tuple[Damage, ...]:
+        """Edits that stand, and could not be served."""
+        damaged = self.book.health.damaged()
+        standing = frozenset(state.applied) if damaged else frozenset()
+        return tuple(damage for damage in damaged if damage.edit_id in standing)
 
     def _take_back(self, draft: Callable[[State], Draft], if_match: int | None) -> RollbackResult:
         with self.corrector.writing:

@@ -33,9 +33,10 @@ def record(book: EditRecordBook, state: State, edit_id: str, *, with_events: boo
     """
     event = book.event(edit_id)
     events = _events_of(book, edit_id) if with_events else ()
+    damaged = with_events and book.health.check(edit_id) is not None
     return EditRecord(
         edit_id, event.seq, state.status(edit_id), event.at, event.actor, request_of(event.request or {}),
-        event.report or {}, event.reason, tuple(event.supersedes), events,
+        event.report or {}, event.reason, tuple(event.supersedes), events, damaged,
     )  # fmt: skip
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from editing.edit import Edit, EditRequest
-from editing.errors import CorruptFactors, UnknownEdit
+from editing.errors import CorruptLedger, UnknownEdit
 from editing.events import Draft, Event
 from editing.ledger import Ledger, Verification
 from editing.scope import SAME, ScopeIndex, Wordings, names_in
 from editing.state import History, State
 from editing.store import EditStore
+from service.health import FactorHealth
 from service.usecases import EditChoice
 
 KEPT_FACTORS = 256  # edits whose factors stay in memory
@@ -31,6 +33,7 @@ class EditRecordBook:
 
     def __init__(self, ledger: Ledger, store: EditStore, scope: ScopeIndex) -> None:
         self.ledger, self.store, self.scope = ledger, store, scope
+        self.health = FactorHealth(store)
         self._history = History()
         self._applied: dict[str, Event] = {}
         self._kept: OrderedDict[str, Edit] = OrderedDict()
@@ -75,19 +78,27 @@ class EditRecordBook:
         """An edit with its factors, from memory or from disk.
 
         Raises:
-            UnknownEdit, CorruptFactors
+            UnknownEdit, DamagedEdit
         """
         event = self.event(edit_id)
         with self._lock:
             if edit_id in self._kept:
                 self._kept.move_to_end(edit_id)
                 return self._kept[edit_id]
-        edit = Edit(edit_id, request_of(event.request or {}), self.store.load(event.factors or ""), event.factors or "")
+        edit = Edit(edit_id, request_of(event.request or {}), self.health.factors(edit_id), event.factors or "")
         with self._lock:
             self._kept[edit_id] = edit
             while len(self._kept) > KEPT_FACTORS:
                 self._kept.popitem(last=False)
         return edit
+
+    def without(self, state: State, ids: Collection[str]) -> State:
+        """The state as if these edits had not been recorded."""
+        return State(state.revision, tuple(i for i in state.active if i not in ids), {}) if ids else state
+
+    def everywhere(self, state: State) -> list[str]:
+        """Edits in force that act on every prompt."""
+        return [i for i in state.active if self._is_global(i)]
 
     def in_force(
         self, about: str, state: State, choice: EditChoice = "active", candidate: Candidate | None = None
@@ -142,20 +153,17 @@ class EditRecordBook:
     def verify(self) -> Verification:
         """Hash chain and factor files; the first event that does not hold is named."""
         checked = self.ledger.verify()
-        for event in self.ledger.events():
-            if not checked.ok and event.seq >= (checked.first_bad_seq or 0):
-                break
-            if event.kind != "apply":
-                continue
-            try:
-                self.store.check(event.factors or "")
-            except CorruptFactors as error:
-                return Verification(False, checked.events, checked.head_hash, event.seq, str(error))
+        with suppress(CorruptLedger):
+            self.refresh()
+        damaged = self.health.check_all()
+        if damaged and (checked.ok or damaged[0].seq < (checked.first_bad_seq or 0)):
+            return Verification(False, checked.events, checked.head_hash, damaged[0].seq, damaged[0].why)
         return checked
 
     def _take_in(self, event: Event) -> None:
         edit_id = event.edit_id or ""
         self._applied[edit_id] = event
+        self.health.expect(event)
         if edit_id not in self.scope:
             self.scope.add(edit_id, self.scope.wordings(request_of(event.request or {})))
 

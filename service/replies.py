@@ -141,7 +141,18 @@ class Health(Reply):
     status: Literal["ok"] = "ok"
 
 
+class DamageReply(Reply):
+    """An edit whose factor file is missing or was changed; prompts that it acts on are refused."""
+
+    edit_id: str = Field(examples=[ID])
+    seq: int = Field(description="Of the event that applied it.", examples=[3])
+    why: str = Field(examples=[f"factor file {HASH}: missing"])
+
+
 class Ready(Reply):
-    """Model, index and ledger are usable."""
+    """Model, index and ledger are usable. Damaged edits stop their own prompts only."""
 
     ready: Literal[True] = True
+    damaged: list[DamageReply] = Field(
+        default_factory=list, max_length=100, description="Edits that stand but cannot be served: the first hundred."
+    )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from editing.edit import Scope
-from service.replies import HASH, ID, Reply
+from service.replies import HASH, ID, DamageReply, Reply
 from service.usecases import EditStatus
 
 Match = Literal["exact", "contains", "no"]
@@ -102,6 +102,7 @@ class EditRecordReply(EditReply):
     """One edit with its events."""
 
     events: list[EventReply]
+    damaged: bool = Field(False, description="The factor file is missing or was changed.")
 
 
 class EditsReply(Reply):
@@ -127,6 +128,9 @@ class VerifyReply(Reply):
     head_hash: str | None = Field(None, examples=[HASH])
     first_bad_seq: int | None = Field(None, examples=[3])
     why: str | None = Field(None, examples=["the hash does not match the content"])
+    damaged: list[DamageReply] = Field(
+        default_factory=list, description="Every edit, also one rolled back, whose factor file is missing or changed."
+    )
 
 
 class RollbackReply(Reply):

@@ -11,11 +11,12 @@ from starlette.responses import PlainTextResponse, Response
 
 from service.asking import Counted, Served, no_query, problems, tagged
 from service.problems import NOT_READY, Problem
-from service.replies import Health, IndexesReply, IndexReply, ModelReply, Ready
+from service.replies import DamageReply, Health, IndexesReply, IndexReply, ModelReply, Ready
 from service.schemas import Text
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["service"])
+SHOWN = 100  # damaged edits; GET /log/verify names all
 OPENMETRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -29,11 +30,13 @@ async def healthz() -> Health:
 async def readyz(served: Served) -> Response | Ready:
     """Model, index and ledger are usable; if not, `missing` says what is not and why."""
     readiness = await run_in_threadpool(served.readiness)
+    damaged = [DamageReply.model_validate(damage) for damage in readiness.damaged[:SHOWN]]
     if readiness.ready:
-        return Ready()
+        return Ready(damaged=damaged)
     missing = [{"what": part.what, "why": part.why} for part in readiness.missing]
     detail = "; ".join(f"{part.what}: {part.why}" for part in readiness.missing)
-    return Problem(NOT_READY, detail, more={"missing": missing}, headers={"Retry-After": "5"}).response()
+    more = {"missing": missing, "damaged": [damage.model_dump() for damage in damaged]}
+    return Problem(NOT_READY, detail, more=more, headers={"Retry-After": "5"}).response()
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from editing.edit import EditRequest
+from service.damage import Damage
 from service.engines import FinishReason, SamplingParams
 
 Role = Literal["system", "user", "assistant"]
@@ -91,7 +92,7 @@ class EditResult:
 
 @dataclass(frozen=True)
 class EditRecord:
-    """An edit as the log knows it. ``events`` is filled by ``edit_by_id`` only."""
+    """An edit as the log knows it. ``events`` and ``damaged`` are filled by ``edit_by_id`` only."""
 
     id: str
     revision: int
@@ -103,6 +104,7 @@ class EditRecord:
     reason: str | None = None
     supersedes: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,13 +127,14 @@ class RollbackResult:
 
 @dataclass(frozen=True)
 class LogVerification:
-    """``first_bad_seq`` and ``why`` are set when ``ok`` is false."""
+    """``first_bad_seq`` and ``why`` are set when ``ok`` is false; ``damaged`` are all edits without whole factors."""
 
     ok: bool
     events: int
     head_hash: str
     first_bad_seq: int | None = None
     why: str | None = None
+    damaged: tuple[Damage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,7 @@ class ModelInfo:
     edited_layers: tuple[str, ...]
     revision: int
     active_edits: int
+    damaged_edits: int = 0
 
 
 @dataclass(frozen=True)
@@ -225,10 +229,11 @@ class Missing:
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether every part is usable, and if not, which are missing."""
+    """Whether every part is usable, and if not, which are missing; ``damaged`` edits stop their own prompts only."""
 
     ready: bool
     missing: tuple[Missing, ...] = ()
+    damaged: tuple[Damage, ...] = ()
 
 
 class UseCases(Protocol):

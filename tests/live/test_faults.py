@@ -136,7 +136,8 @@ def test_damaged_factors_and_a_damaged_index_are_named_and_the_rest_is_served(ho
         good = server.post("/edit", correction(CHAD, "Rome")).json()
         factors = server.events()[0]["factors"]
     path = home / "edits" / factors[:2] / factors / "adapter_model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"?")
     (home / "indexes").unlink()
     shutil.copytree(SHARED / "indexes", home / "indexes")
     version = (home / "indexes" / "active").read_text().strip()
@@ -146,12 +147,20 @@ def test_damaged_factors_and_a_damaged_index_are_named_and_the_rest_is_served(ho
         verified = server.get("/log/verify")
         assert verified["ok"] is False and verified["first_bad_seq"] == bad["revision"], verified
         assert factors[:12] in verified["why"]
-        problem(server.post("/generate", {"prompt": PERU}), 500)
+        assert [damage["edit_id"] for damage in verified["damaged"]] == [bad["id"]]
+        refused = problem(server.post("/generate", {"prompt": PERU}), 503)
+        assert refused["edit_id"] == bad["id"] and factors in refused["detail"] and "roll" in refused["detail"]
         chad = server.post("/generate", {"prompt": CHAD, "max_tokens": 8}).json()
         assert chad["edits_used"] == [good["id"]]
+        unready = problem(server.http.get("/readyz"), 503)
+        assert [damage["edit_id"] for damage in unready["damaged"]] == [bad["id"]]
+        path.write_bytes(whole)  # from the backup
+        assert server.post("/generate", {"prompt": PERU, "max_tokens": 8}).json()["edits_used"] == [bad["id"]]
+        path.write_bytes(whole[:-1])
+        assert server.get(f"/edits/{bad['id']}")["damaged"] is True
         assert server.post("/rollback", {"edit_id": bad["id"]}).status_code == 200
         assert server.post("/generate", {"prompt": PERU, "max_tokens": 4}).status_code == 200
-        problem(server.http.get("/readyz"), 503)
+        assert problem(server.http.get("/readyz"), 503)["damaged"] == []
         assert "passages.jsonl" in server.http.get("/readyz").text
         assert "passages.jsonl" in problem(server.post("/ask", {"question": PERU}), 503)["detail"]
         path.unlink()

@@ -190,7 +190,7 @@ def test_log(client: TestClient, usecases: FakeUseCases) -> None:
 
 def test_log_verification(client: TestClient, usecases: FakeUseCases) -> None:
     """A damaged log is an answer, not an error."""
-    assert client.get("/log/verify").json() == {"ok": True, "events": 5, "head_hash": "a" * 64}
+    assert client.get("/log/verify").json() == {"ok": True, "events": 5, "head_hash": "a" * 64, "damaged": []}
     usecases.whole_log = False
     document = client.get("/log/verify").json()
     assert (document["ok"], document["first_bad_seq"], document["why"]) == (False, 3, "changed")

@@ -9,7 +9,9 @@ from starlette.testclient import TestClient
 
 from editing.errors import CorruptFactors, CorruptLedger, EditingError
 from index.errors import IndexingError, IndexMismatch
-from service.errors import TABLE
+from service.damage import Damage
+from service.errors import TABLE, DamagedEdit
+from service.usecases import Readiness
 from tests.service.fakes import FakeUseCases
 from tests.service.problems import problem
 
@@ -21,8 +23,11 @@ def test_health_asks_nobody(client: TestClient, usecases: FakeUseCases) -> None:
 
 
 def test_readiness(client: TestClient, usecases: FakeUseCases) -> None:
-    """503 says what is missing and why."""
-    assert client.get("/readyz").json() == {"ready": True}
+    """503 says what is missing and why; damaged edits are named and are no reason for a 503."""
+    assert client.get("/readyz").json() == {"ready": True, "damaged": []}
+    usecases.ready = Readiness(True, damaged=(Damage("ed_a", 3, "missing"),))
+    named = [{"edit_id": "ed_a", "seq": 3, "why": "missing"}]
+    assert client.get("/readyz").json() == {"ready": True, "damaged": named}
     usecases.not_ready()
     document = problem(client.get("/readyz"), 503)
     assert document["missing"] == [{"what": "index", "why": "10 of 40 shards are embedded"}]
@@ -88,6 +93,7 @@ def test_metrics_survive_a_broken_model(client: TestClient, usecases: FakeUseCas
     ("error", "status"),
     [
         (CorruptFactors("abc", "the file is missing"), 500),
+        (DamagedEdit("ed_a", "missing", "edits/ab/abc"), 503),
         (CorruptLedger(3, "the hash does not match"), 500),
         (EditingError("something"), 500),
         (IndexMismatch("/index/v1", "384 dimensions, not 768"), 409),
