@@ -1,143 +1,197 @@
-"""What follows from what happened: the fold that turns the ledger's events into a state.
+"""What follows from what happened: which edits stand at a revision, and the plain fold that says so.
 
-The state at a revision is a function of the events up to it and of nothing else. Reading those events backwards gives
-it in one pass: a restore jumps to the revision that it returns to, a rollback strikes out one edit, an apply that was
-not struck out is in the state.
+The state at a revision is a function of the events up to it and of nothing else. ``fold`` reads them backwards: a
+restore jumps to the revision that it returns to, a rollback strikes out one edit, a redaction does so for good, and an
+apply that was not struck out is in the state. ``editing/history.py`` gives the same states for any revision of a long
+ledger without reading it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from threading import Lock
+from functools import cached_property
+from itertools import compress
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from editing.errors import CorruptLedger, UnknownEdit, UnknownRevision
+import numpy as np
+from numpy.typing import NDArray
+
+from editing.errors import CorruptLedger, UnknownEdit
 from editing.events import Event, Kind
 
 Status = Literal["active", "superseded", "rolled_back"]
+Mask = NDArray[np.bool_]  # one value an edit, by ordinal
+ROLLED_BACK, ACTIVE, SUPERSEDED = range(3)  # an edit's mark
+STATUSES: tuple[Status, ...] = ("rolled_back", "active", "superseded")
 
 
-class _Step(NamedTuple):
-    """The part of an event that the state depends on."""
+class Step(NamedTuple):
+    """The part of an event that the state depends on; ``ordinal`` is -1 where it names no known edit."""
 
     kind: Kind
-    edit_id: str
+    ordinal: int
     to: int
-    supersedes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+class Roster:
+    """Every edit recorded, numbered in the order in which they were applied: its ordinal. It only ever grows.
+
+    Attributes:
+        ids: edit id by ordinal.
+        replaces: ordinals of the earlier edits that each one replaces, by ordinal.
+        replaced_by: ordinal -> ordinals of the edits that replace it, ascending.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.replaces: list[tuple[int, ...]] = []
+        self.replaced_by: dict[int, list[int]] = {}
+        self._ordinals: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def ordinal(self, edit_id: str) -> int:
+        """-1 for an edit that was never recorded."""
+        return self._ordinals.get(edit_id, -1)
+
+    def step(self, event: Event) -> Step:
+        """The event as a step; the edit that it applies gets the next ordinal."""
+        if event.kind == "apply":
+            self._add(event.edit_id or "", event.supersedes)
+        return Step(event.kind, self.ordinal(event.edit_id or ""), event.to or 0)
+
+    def _add(self, edit_id: str, supersedes: Sequence[str]) -> None:
+        ordinal = len(self.ids)
+        older = tuple(self._ordinals[i] for i in supersedes if i in self._ordinals)
+        self.replaces.append(older)
+        for one in older:
+            self.replaced_by.setdefault(one, []).append(ordinal)
+        self._ordinals[edit_id] = ordinal
+        self.ids.append(edit_id)
+
+
+@dataclass(frozen=True, eq=False)
 class State:
     """Which edits stand at a revision. A value: equal states are the same edits at the same revision.
 
     Attributes:
         revision: number of the last event that it rests on; 0 is the base model.
-        applied: edits that are not rolled back, in the order in which they were applied.
-        superseded_by: applied edit -> the edit in force that replaces it. Replacing reaches through: if c replaced b,
-            and b replaced a, then a stays replaced by c, also after b was rolled back.
+        roster: the edits by ordinal; those recorded after the revision are no part of the state.
+        marks: one byte for each edit recorded by this revision, by ordinal.
     """
 
     revision: int
-    applied: tuple[str, ...]
-    superseded_by: Mapping[str, str] = field(hash=False)
-    _past: tuple[_Step, ...] = field(default=(), repr=False, compare=False)
+    roster: Roster = field(repr=False)
+    marks: bytes = field(repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, State):
+            return NotImplemented
+        mine, theirs = ((s.revision, s.applied, s.superseded_by) for s in (self, other))
+        return mine == theirs
+
+    def __hash__(self) -> int:
+        return hash((self.revision, self.applied))
+
+    def __contains__(self, edit_id: str) -> bool:
+        """Whether an edit of this id was recorded by this revision."""
+        return 0 <= self.roster.ordinal(edit_id) < len(self.marks)
+
+    @cached_property
+    def in_force(self) -> Mask:
+        """(n,), which of the n edits recorded by this revision act, by ordinal."""
+        mask: Mask = np.frombuffer(self.marks, np.uint8) == ACTIVE
+        mask.flags.writeable = False
+        return mask
+
+    @cached_property
+    def applied(self) -> tuple[str, ...]:
+        """Edits that are not rolled back, in the order in which they were applied."""
+        return tuple(compress(self.roster.ids, self.marks))
 
     @cached_property
     def active(self) -> tuple[str, ...]:
         """The edits in force, in ledger order."""
-        return tuple(e for e in self.applied if e not in self.superseded_by)
+        return tuple(compress(self.roster.ids, self.in_force.tolist()))
+
+    @cached_property
+    def superseded_by(self) -> Mapping[str, str]:
+        """Applied edit -> the edit in force that replaces it.
+
+        Replacing reaches through: if c replaced b, and b replaced a, then a stays replaced by c, also after b was
+        rolled back.
+        """
+        ids, standing = self.roster.ids, list(compress(range(len(self.marks)), self.marks))
+        by = _superseded(standing, self.roster.replaces)
+        return MappingProxyType({ids[older]: ids[by[older]] for older in standing if older in by})
 
     @cached_property
     def statuses(self) -> Mapping[str, Status]:
         """The status of every edit that was recorded up to this revision, in ledger order."""
-        table: dict[str, Status] = {s.edit_id: "rolled_back" for s in self._past if s.kind == "apply"}
-        table.update(dict.fromkeys(self.applied, "active"))
-        table.update(dict.fromkeys(self.superseded_by, "superseded"))
-        return MappingProxyType(table)
+        return MappingProxyType({i: STATUSES[mark] for mark, i in zip(self.marks, self.roster.ids, strict=False)})
 
     def status(self, edit_id: str) -> Status:
         """Raises UnknownEdit if no edit of this id was recorded up to this revision."""
-        if edit_id not in self.statuses:
+        if edit_id not in self:
             raise UnknownEdit(f"no edit {edit_id} up to revision {self.revision}")
-        return self.statuses[edit_id]
+        return STATUSES[self.marks[self.roster.ordinal(edit_id)]]
+
+    def without(self, edit_ids: Collection[str]) -> State:
+        """This state if an edit that is not recorded yet took the place of these."""
+        marks = bytearray(self.marks)
+        for edit_id in edit_ids:
+            if edit_id in self and marks[self.roster.ordinal(edit_id)]:
+                marks[self.roster.ordinal(edit_id)] = SUPERSEDED
+        return State(self.revision, self.roster, bytes(marks))
 
 
-EMPTY = State(0, (), MappingProxyType({}))
+def fold(events: Iterable[Event]) -> State:
+    """The state after these events, which are all since the first.
 
-
-def fold(events: Iterable[Event], start: State = EMPTY) -> State:
-    """The state after these events, which follow ``start``; ``fold(more, fold(some)) == fold(some + more)``.
-
-    A rollback of an edit that does not stand changes nothing but the revision.
+    A rollback or redaction of an edit that does not stand changes nothing but the revision.
 
     Raises:
         CorruptLedger: an event that no ledger would have taken: a gap, a restore of the future, an edit applied twice.
     """
-    return _state(start._past + tuple(_steps(events, start._past)))
+    roster = Roster()
+    past = [roster.step(event) for event in checked(events, 0, roster)]
+    standing = _standing(past)
+    marks = bytearray(len(roster))
+    for ordinal in standing:
+        marks[ordinal] = ACTIVE
+    for ordinal in _superseded(standing, roster.replaces):
+        marks[ordinal] = SUPERSEDED if marks[ordinal] else ROLLED_BACK
+    return State(len(past), roster, bytes(marks))
 
 
-class History:
-    """All events so far, for the state as of any revision. One thread extends it while others read."""
+def checked(events: Iterable[Event], seq: int, roster: Roster) -> Iterator[Event]:
+    """The events, which follow revision ``seq``, each looked at before the next is taken.
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
-        self._past: tuple[_Step, ...] = ()
-        self._extending = Lock()
-        self._at = lru_cache(maxsize=64)(lambda revision: _state(self._past[:revision]))  # the past never changes
-        self.extend(events)
-
-    @property
-    def revision(self) -> int:
-        return len(self._past)
-
-    def extend(self, events: Iterable[Event]) -> None:
-        """Adds events; those already known are passed over, so that several threads may catch up at once.
-
-        Raises:
-            CorruptLedger: as ``fold``; nothing was added.
-        """
-        with self._extending:
-            past = self._past
-            self._past = past + tuple(_steps((e for e in events if e.seq > len(past)), past))
-
-    def state(self, revision: int | None = None) -> State:
-        """The state as of a revision; without one, of now. Raises UnknownRevision."""
-        now = self.revision
-        if revision is None:
-            return self._at(now)
-        if not 0 <= revision <= now:
-            raise UnknownRevision(f"no revision {revision}: the ledger is at {now}")
-        return self._at(revision)
-
-
-def _steps(events: Iterable[Event], past: tuple[_Step, ...]) -> Iterator[_Step]:
-    seq = len(past)
-    known = {s.edit_id for s in past if s.kind == "apply"}
+    Raises:
+        CorruptLedger: as ``fold``.
+    """
+    new: set[str] = set()
     for event in events:
         seq += 1
         if event.seq != seq:
             raise CorruptLedger(seq, f"missing, the next event is {event.seq}")
         if event.kind == "restore" and not 0 <= (event.to or 0) < seq:
             raise CorruptLedger(seq, f"returns to revision {event.to}, which did not exist yet")
-        if event.kind == "apply" and event.edit_id in known:
-            raise CorruptLedger(seq, f"applies {event.edit_id} a second time")
-        older = tuple(e for e in event.supersedes if e in known) if event.kind == "apply" else ()
-        yield _Step(event.kind, event.edit_id or "", event.to or 0, older)
         if event.kind == "apply":
-            known.add(event.edit_id or "")
+            edit_id = event.edit_id or ""
+            if edit_id in new or roster.ordinal(edit_id) >= 0:
+                raise CorruptLedger(seq, f"applies {edit_id} a second time")
+            new.add(edit_id)
+        yield event
 
 
-def _state(past: tuple[_Step, ...]) -> State:
-    applied = _applied(past)
-    replaces = {s.edit_id: s.supersedes for s in past if s.supersedes}
-    return State(len(past), applied, MappingProxyType(_superseded(applied, replaces)), past)
-
-
-def _applied(past: tuple[_Step, ...]) -> tuple[str, ...]:
-    gone: set[str] = set()
-    kept: list[str] = []
+def _standing(past: Sequence[Step]) -> list[int]:
+    """Ordinals of the edits that are not rolled back, ascending."""
+    gone = {step.ordinal for step in past if step.kind == "redact"}  # no restore brings them back
+    kept: list[int] = []
     seq = len(past)
     while seq:
         step = past[seq - 1]
@@ -145,23 +199,24 @@ def _applied(past: tuple[_Step, ...]) -> tuple[str, ...]:
             seq = step.to
             continue
         if step.kind == "rollback":
-            gone.add(step.edit_id)
-        elif step.edit_id not in gone:
-            kept.append(step.edit_id)
+            gone.add(step.ordinal)
+        elif step.kind == "apply" and step.ordinal not in gone:
+            kept.append(step.ordinal)
         seq -= 1
-    return tuple(reversed(kept))
+    return kept[::-1]
 
 
-def _superseded(applied: tuple[str, ...], replaces: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    by: dict[str, str] = {}
-    if not replaces:
-        return by
-    for newest in reversed(applied):  # the newest edit that reaches an older one is the one that replaces it
-        todo = list(replaces.get(newest, ())) if newest not in by else []
+def _superseded(standing: Sequence[int], replaces: Sequence[tuple[int, ...]]) -> dict[int, int]:
+    """Whatever a standing edit reaches -> the newest one that does."""
+    by: dict[int, int] = {}
+    for newest in reversed(standing):
+        todo = list(replaces[newest]) if newest not in by else []
         while todo:
             older = todo.pop()
             if older not in by:
                 by[older] = newest
-                todo.extend(replaces.get(older, ()))
-    standing = set(applied)
-    return {older: newest for older, newest in by.items() if older in standing}
+                todo.extend(replaces[older])
+    return by
+
+
+EMPTY = State(0, Roster(), b"")

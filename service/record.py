@@ -11,9 +11,10 @@ from typing import Any
 from editing.edit import Edit, EditRequest
 from editing.errors import CorruptLedger, UnknownEdit
 from editing.events import Draft, Event
+from editing.history import History
 from editing.ledger import Ledger, Verification
 from editing.scope import SAME, ScopeIndex, Wordings, names_in
-from editing.state import History, State
+from editing.state import State
 from editing.store import EditStore
 from service.health import FactorHealth
 from service.usecases import EditChoice
@@ -94,7 +95,7 @@ class EditRecordBook:
 
     def without(self, state: State, ids: Collection[str]) -> State:
         """The state as if these edits had not been recorded."""
-        return State(state.revision, tuple(i for i in state.active if i not in ids), {}) if ids else state
+        return state.without(ids) if ids else state
 
     def everywhere(self, state: State) -> list[str]:
         """Edits in force that act on every prompt."""

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from editing.canonical import canonical
 from editing.errors import CorruptLedger, UnknownEdit, UnknownRevision
-from editing.events import Draft, Event, canonical
-from editing.state import EMPTY, History, State, fold
+from editing.events import Draft, Event
+from editing.history import STRIDE, History
+from editing.state import EMPTY, State, fold
 
 SEEDS = range(40)
 
@@ -71,6 +73,11 @@ def naive(ledger: Sequence[Event]) -> tuple[list[str], dict[str, str]]:
     return kept[-1], by
 
 
+def alike(one: State, other: State) -> bool:
+    """Equal, and every status with it."""
+    return one == other and one.statuses == other.statuses and one.active == other.active
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_fold_agrees_with_a_slow_one_at_every_revision(seed: int) -> None:
     """Applying, taking back anywhere, returning and superseding, in any order: two ways of computing it agree."""
@@ -82,27 +89,81 @@ def test_the_fold_agrees_with_a_slow_one_at_every_revision(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_folding_in_pieces_is_folding_at_once(seed: int) -> None:
+def test_catching_up_in_pieces_is_reading_everything(seed: int) -> None:
     """A replica that catches up has the state of one that read everything, also across a restore of the far past."""
     ledger, dice = random_events(seed, 60), random.Random(seed)
-    state, at = EMPTY, 0
+    history, at = History(), 0
     while at < len(ledger):
-        step = dice.randint(1, 9)
-        state, at = fold(ledger[at : at + step], start=state), at + step
-    assert state == fold(ledger)
-    assert state.active == fold(ledger).active
-    assert state.statuses == fold(ledger).statuses
+        at += dice.randint(1, 9)
+        history.extend(ledger[:at])
+        assert alike(history.state(), fold(ledger[:at]))
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_history_gives_every_past_state(seed: int) -> None:
-    """The state as of revision n does not depend on what came later."""
-    ledger = random_events(seed, 60)
+@pytest.mark.parametrize(
+    ("seed", "length"), [*((seed, 60) for seed in SEEDS), *((seed, 4 * STRIDE) for seed in (1, 2))]
+)
+def test_history_gives_every_past_state(seed: int, length: int) -> None:
+    """The state as of revision n does not depend on what came later, and is what the plain fold says."""
+    ledger = random_events(seed, length)
     history = History(ledger[:20])
     history.extend(ledger[20:])
-    assert history.revision == 60
-    assert [history.state(n) for n in range(61)] == [fold(ledger[:n]) for n in range(61)]
-    assert history.state() == fold(ledger)
+    assert history.revision == length
+    for n in random.Random(seed).sample(range(length + 1), 61):
+        assert alike(history.state(n), fold(ledger[:n]))
+    assert alike(history.state(), fold(ledger))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_history_agrees_on_events_that_no_careful_writer_makes(seed: int) -> None:
+    """Replacing what does not stand, taking back or redacting twice, returning anywhere: the fold says the same."""
+    dice, drafts, names = random.Random(seed), list[Draft](), list[str]()
+    for number in range(80):
+        kind = dice.random()
+        if kind < 0.2:
+            drafts.append(restore(dice.randrange(number + 1)))
+        elif kind < 0.5:
+            back = "redact" if kind > 0.45 else "rollback"
+            drafts.append(Draft(back, edit_id=dice.choice([*names, "unknown"])))
+        else:
+            drafts.append(apply(f"ed_{number}", *dice.sample([*names, "unknown"], min(len(names), dice.randrange(4)))))
+            names.append(f"ed_{number}")
+    ledger = events(*drafts)
+    history = History(ledger)
+    for n in range(len(ledger) + 1):
+        assert alike(history.state(n), fold(ledger[:n]))
+
+
+def test_ten_thousand_edits_of_one_prompt_and_the_way_back() -> None:
+    """Each supersedes the one before; reading after each and taking them all back again is no matter of minutes."""
+    count, history = 10_000, History()
+    for seq in range(1, count + 1):
+        older = (f"ed_{seq - 1}",) if seq > 1 else ()
+        history.extend([Event(**vars(apply(f"ed_{seq}", *older)), seq=seq, at="", prev_hash="", hash="")])
+        assert int(history.state().in_force.sum()) == 1
+    assert history.state().active == ("ed_10000",) and len(history.state().superseded_by) == count - 1
+    for seq in range(count, 1, -1):
+        event = Event(**vars(rollback(f"ed_{seq}")), seq=2 * count + 1 - seq, at="", prev_hash="", hash="")
+        history.extend([event])
+    assert history.state().active == ("ed_1",)
+    assert history.state(count // 2).active == (f"ed_{count // 2}",)
+
+
+def test_one_prompt_edited_and_taken_back_again_and_again() -> None:
+    """The first edit comes back every time, and so it does by restores."""
+    drafts = [apply("ed_0")]
+    for number in range(1, 1_000):
+        drafts += [apply(f"ed_{number}", "ed_0"), rollback(f"ed_{number}") if number % 2 else restore(1)]
+    history = History(events(*drafts))
+    assert {history.state(n).active for n in range(1, len(drafts), 2)} == {("ed_0",)}
+    assert history.state(len(drafts) - 1).superseded_by == {"ed_0": "ed_999"}
+
+
+def test_a_state_without_some_edits_is_what_a_new_edit_would_leave() -> None:
+    """They act no longer, and what they had replaced does not come back; fallen and unknown ones change nothing."""
+    state = History(events(apply("a"), apply("b", "a"), apply("c"), apply("d"), rollback("d"))).state()
+    assert state.without(["b", "d", "nobody"]).active == ("c",)
+    assert state.without(["d"]).status("d") == "rolled_back"
+    assert state.active == ("b", "c")
 
 
 def test_one_edit_is_taken_back_wherever_it_stands() -> None:
@@ -142,13 +203,21 @@ def test_a_restore_returns_to_the_state_of_then_and_can_itself_be_undone() -> No
     assert fold(ledger[:3]).active == ("a",)
     assert fold(ledger[:4]).active == ("a", "c")
     assert (fold(ledger[:5]).applied, fold(ledger[:5]).active) == (("a", "b"), ("b",))
-    assert fold(ledger) == State(6, (), {})
+    assert (fold(ledger).revision, fold(ledger).applied, fold(ledger).superseded_by) == (6, (), {})
     assert set(fold(ledger).statuses.values()) == {"rolled_back"}
+
+
+def test_a_redacted_edit_never_comes_back() -> None:
+    """Neither by returning to before its redaction nor by undoing the return; what it had replaced is in force."""
+    ledger = events(apply("a"), apply("b", "a"), Draft("redact", edit_id="b"), restore(2), restore(0), restore(2))
+    assert [fold(ledger[:n]).active for n in range(2, 7)] == [("b",), ("a",), ("a",), (), ("a",)]
 
 
 def test_a_rollback_of_what_does_not_stand_changes_nothing() -> None:
     """The fold is total where a second rollback got into the ledger."""
-    assert fold(events(apply("a"), rollback("a"), rollback("a"), rollback("x"))) == State(4, (), {})
+    state = fold(events(apply("a"), rollback("a"), rollback("a"), rollback("x")))
+    assert (state.revision, state.applied, state.statuses) == (4, (), {"a": "rolled_back"})
+    assert History().state() == EMPTY and state != EMPTY
 
 
 @pytest.mark.parametrize(
