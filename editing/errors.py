@@ -17,6 +17,14 @@ class EditNotActive(EditingError):
     """The edit exists, but there is nothing to take back: it was rolled back before."""
 
 
+class NotRedactable(EditingError):
+    """The texts of this edit cannot be erased (yet): it is not rolled back, or its hash covers the texts themselves."""
+
+
+class EditRedacted(EditingError):
+    """The texts of this edit were erased: there is nothing left to erase."""
+
+
 class UnknownRevision(EditingError):
     """The ledger has no such revision."""
 

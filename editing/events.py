@@ -1,29 +1,20 @@
 """What happened: the ledger's events. Each is hashed together with the hash of the one before.
 
-What follows from them is in ``editing/state.py``.
+What follows from them is in ``editing/state.py``; how their texts are hashed is in ``editing/redaction.py``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-Kind = Literal["apply", "rollback", "restore"]
+from editing.canonical import canonical
+from editing.redaction import commitments_to, erased, picked, without
+
+Kind = Literal["apply", "rollback", "restore", "redact"]
 GENESIS = "0" * 64  # prev_hash of the first event
-
-
-def canonical(value: Any) -> str:
-    """The one JSON text of a value: sorted keys, no spaces, no escapes that are not needed.
-
-    Raises:
-        ValueError, TypeError: the value cannot be written as JSON (NaN, an unpaired surrogate, an object).
-    """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    text.encode()  # an unpaired surrogate has no UTF-8
-    return text
 
 
 @dataclass(frozen=True)
@@ -31,7 +22,7 @@ class Draft:
     """An event as a writer wants to append it.
 
     Attributes:
-        edit_id: the edit applied or rolled back.
+        edit_id: the edit applied, rolled back or redacted.
         to: restore only: the revision returned to.
         request: apply only: the request as JSON.
         report: apply only: the verification report as JSON.
@@ -71,21 +62,55 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class Event(Draft):
-    """An event as recorded: ``seq`` is the revision that it makes, ``at`` is UTC, ``hash`` covers every other field."""
+    """An event as recorded.
+
+    Attributes:
+        seq: the revision that it makes.
+        at: UTC.
+        hash: covers every other field but the texts and the salt, in whose place it covers the commitments.
+        commitments: to the texts: for each a leaf where it stands (``reason``, ``request.input``, …). None for an event
+            of the first scheme, whose hash covers the texts themselves.
+        salt: what the commitments were made with; None once the texts are erased, which are null then.
+    """
 
     seq: int
     at: str
     prev_hash: str
     hash: str
+    commitments: Mapping[str, Any] | None = None
+    salt: str | None = None
+
+    @property
+    def redacted(self) -> bool:
+        """Whether its texts were erased."""
+        return self.commitments is not None and self.salt is None
 
     def digest(self) -> str:
-        """The hash that this event must carry: sha256 of the canonical JSON of all fields but ``hash``.
+        """The hash that this event must carry: sha256 of the canonical JSON of what the hash covers.
 
         Raises:
             ValueError, TypeError: a field cannot be written as JSON.
         """
-        content = {name: getattr(self, name) for name in FIELDS if name != "hash"}
+        content = self._content()
+        if self.commitments is not None:
+            content = without(content, self.commitments) | {"commitments": self.commitments}
         return hashlib.sha256(canonical(content).encode()).hexdigest()
+
+    def keeps_its_texts(self) -> bool:
+        """Whether the texts are those committed to, or all are erased.
+
+        Raises:
+            ValueError, TypeError: texts and commitments do not belong together.
+        """
+        if self.commitments is None:
+            return self.salt is None
+        texts = picked(self._content(), self.commitments)
+        if self.salt is None:
+            return texts == erased(self.commitments)
+        return commitments_to(texts, self.salt) == self.commitments
+
+    def _content(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in FIELDS if name not in ("hash", "commitments", "salt")}
 
 
 FIELDS = tuple(f.name for f in fields(Event))

@@ -2,15 +2,14 @@
 
 The database is the lock. ``seq`` is the primary key, a writer names the head that it builds on, and of two writers that
 name the same head one gets ``LedgerConflict``. Triggers refuse changes on SQLite and PostgreSQL alike. Nothing outside
-this file and ``migrations`` knows SQL.
+this file and ``migrations`` knows SQL. The one thing that is ever taken out are the texts of a redacted edit.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -18,39 +17,49 @@ import sqlalchemy as sa
 from alembic.util import CommandError
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
+from editing.audit import Audit
 from editing.errors import (
     CorruptLedger,
     DuplicateEvent,
-    InvalidEdit,
+    EditRedacted,
     LedgerConflict,
+    NotRedactable,
     StorageError,
     UnknownEdit,
     UnknownRevision,
 )
-from editing.events import FIELDS, GENESIS, Draft, Event, canonical
+from editing.events import GENESIS, Draft, Event
+from editing.merkle import Tree
 from editing.migrations import upgrade
+from editing.rows import COLUMNS, event_of, new_row, row_of
 
-JSON_COLUMNS = ("request", "report", "supersedes")
 PRAGMAS = (
     "busy_timeout = 15000",
     "foreign_keys = ON",
     "recursive_triggers = ON",  # so that REPLACE asks the delete trigger
     "journal_mode = DELETE",  # WAL has to write in order to read; this reads from a full or read-only disk
     "synchronous = EXTRA",  # an acknowledged event survives a power cut
+    "secure_delete = ON",  # what is erased is overwritten with zeros
 )
-EVENTS = sa.table("events", *(sa.column(name) for name in FIELDS))
+EVENTS = sa.table("events", *(sa.column(name) for name in COLUMNS))
 BY_SEQ = sa.select(EVENTS).order_by(EVENTS.c.seq)
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What ``Ledger.verify`` found; ``events`` and ``head_hash`` are of the good part before ``first_bad_seq``."""
+    """What ``Ledger.verify`` found.
+
+    Attributes:
+        events, head_hash: of the good part before ``first_bad_seq``.
+        tree: the Merkle tree over the events that follow each other.
+    """
 
     ok: bool
     events: int
     head_hash: str
     first_bad_seq: int | None = None
     why: str | None = None
+    tree: Tree | None = field(default=None, repr=False, compare=False)
 
 
 class Ledger:
@@ -85,10 +94,13 @@ class Ledger:
     def append(self, draft: Draft, after: int) -> Event:
         """Records an event behind revision ``after`` and gives it back as it stands in the ledger.
 
+        With an event of kind ``redact`` the texts of all earlier events that name its edit are erased, for good.
+
         Raises:
             LedgerConflict: the head is not ``after``, or another writer was quicker.
             DuplicateEvent: an event has this idempotency key, or applied an edit of this id.
-            UnknownEdit, UnknownRevision: a rollback or restore of something that was never recorded.
+            UnknownEdit, UnknownRevision: a rollback, redaction or restore of something that was never recorded.
+            NotRedactable, EditRedacted: the edit is of the first scheme, or was redacted before.
             InvalidEdit: a text that cannot be stored (unpaired surrogate, NUL), or a value that is not JSON.
             StorageError: full, locked or read-only; nothing was recorded.
         """
@@ -118,28 +130,36 @@ class Ledger:
         """The events that name this edit, in order."""
         return self._select(EVENTS.c.edit_id == edit_id)
 
+    def hashes(self, after: int = 0) -> list[str]:
+        """The hashes of the events behind revision ``after``, in order."""
+        query = sa.select(EVENTS.c.hash).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq)
+        with _storage(), self._engine.connect() as connection:
+            return list(connection.execute(query).scalars())
+
     def verify(self) -> Verification:
         """Reads every row in order and computes every hash again.
 
-        Finds a changed column, broken JSON, a missing row, rows that changed places. The chain alone cannot show that
-        rows at its *end* are missing: compare ``events`` and ``head_hash`` with ones noted down elsewhere.
+        Finds a changed column, broken JSON, a missing row, rows that changed places, texts erased without a redaction.
+        The chain alone cannot show that rows at its *end* are missing: compare ``tree`` with a root noted elsewhere.
         """
-        seq, last = 0, GENESIS
+        audit = Audit()
         try:
             for row in self._rows():
-                _check(row, seq + 1, last)
-                seq, last = seq + 1, row["hash"]
+                _check(row, audit)
         except CorruptLedger as error:
-            return Verification(False, seq, last, error.seq, error.why)
+            return Verification(False, audit.events, audit.head_hash, error.seq, error.why, audit.tree)
         except StorageError as error:
             if isinstance(error.__cause__, OperationalError):  # locked, gone: says nothing about the rows
                 raise
-            return Verification(False, seq, last, seq + 1, str(error))
-        return Verification(True, seq, last)
+            return Verification(False, audit.events, audit.head_hash, audit.events + 1, str(error), audit.tree)
+        if found := audit.unexplained():
+            gone, before = found
+            return Verification(False, gone.seq - 1, before, gone.seq, gone.why, audit.tree)
+        return Verification(True, audit.events, audit.head_hash, tree=audit.tree)
 
     def _select(self, condition: sa.ColumnElement[bool], limit: int | None = None) -> list[Event]:
         with _storage(), self._engine.connect() as connection:
-            return [_event(row._asdict()) for row in connection.execute(BY_SEQ.where(condition).limit(limit))]
+            return [event_of(row._asdict()) for row in connection.execute(BY_SEQ.where(condition).limit(limit))]
 
     def _rows(self, page: int = 1000) -> Iterator[dict[str, Any]]:
         """All rows in order; page by page, so that writers do not wait for the reader."""
@@ -160,14 +180,30 @@ def _append(connection: sa.Connection, draft: Draft, after: int) -> Event:
         raise LedgerConflict(after, head)
     if draft.kind == "restore" and not 0 <= (draft.to or 0) <= head:
         raise UnknownRevision(f"no revision {draft.to}: the ledger is at {head}")
-    known = sa.select(EVENTS.c.seq).where(EVENTS.c.edit_id == draft.edit_id, EVENTS.c.kind == "apply")
-    if draft.kind == "rollback" and connection.execute(known).first() is None:
-        raise UnknownEdit(f"no edit {draft.edit_id}")
+    if draft.kind in ("rollback", "redact"):
+        _expect_edit(connection, draft)
     at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    row = _row(draft) | {"seq": head + 1, "at": at, "prev_hash": prev_hash, "hash": ""}
-    row["hash"] = _event(row).digest()
-    connection.execute(sa.insert(EVENTS).values(row))
-    return _event(row)
+    row = new_row(draft) | {"seq": head + 1, "at": at, "prev_hash": prev_hash, "hash": ""}
+    event = event_of(row)
+    event = replace(event, hash=event.digest())
+    connection.execute(sa.insert(EVENTS).values(row | {"hash": event.hash}))
+    if draft.kind == "redact":
+        named = (EVENTS.c.edit_id == draft.edit_id) & (EVENTS.c.seq < event.seq) & EVENTS.c.texts.is_not(None)
+        connection.execute(sa.update(EVENTS).where(named).values(texts=None))
+    return event
+
+
+def _expect_edit(connection: sa.Connection, draft: Draft) -> None:
+    """Raises UnknownEdit, NotRedactable, EditRedacted: the edit cannot be what the draft is about."""
+    named = sa.select(EVENTS.c.seq, EVENTS.c.kind, EVENTS.c.commitments).where(EVENTS.c.edit_id == draft.edit_id)
+    found = {row.kind: row for row in connection.execute(named)}
+    if "apply" not in found:
+        raise UnknownEdit(f"no edit {draft.edit_id}")
+    if draft.kind == "redact" and "redact" in found:
+        raise EditRedacted(f"{draft.edit_id} was redacted before, at revision {found['redact'].seq}")
+    if draft.kind == "redact" and found["apply"].commitments is None:
+        why = "was recorded when hashes covered the texts themselves, so the log would no longer verify without them"
+        raise NotRedactable(f"{draft.edit_id} {why}")
 
 
 def _last(connection: sa.Connection) -> tuple[int, str]:
@@ -175,44 +211,19 @@ def _last(connection: sa.Connection) -> tuple[int, str]:
     return (row.seq, row.hash) if row else (0, GENESIS)
 
 
-def _row(draft: Draft) -> dict[str, Any]:
-    """A draft or an event as columns; JSON columns hold canonical text."""
-    row = {f.name: getattr(draft, f.name) for f in fields(draft)}
-    try:
-        for name in JSON_COLUMNS:
-            row[name] = None if row[name] is None else canonical(row[name])
-        for text in (value for value in row.values() if isinstance(value, str)):
-            text.encode()  # an unpaired surrogate has no UTF-8
-            if "\0" in text:
-                raise ValueError("NUL in a text")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidEdit(f"cannot be recorded: {error}") from error
-    return row
-
-
-def _event(row: dict[str, Any]) -> Event:
-    values = dict(row)
-    try:
-        for name in JSON_COLUMNS:
-            values[name] = None if values[name] is None else json.loads(values[name])
-        values["supersedes"] = tuple(values["supersedes"])
-        return Event(**values)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise CorruptLedger(values["seq"], f"not an event: {error}") from error
-
-
-def _check(row: dict[str, Any], seq: int, prev_hash: str) -> None:
+def _check(row: dict[str, Any], audit: Audit) -> None:
+    """Raises CorruptLedger: the row does not follow, or is not written as we write it."""
+    seq = audit.events + 1
     if row["seq"] != seq:
         raise CorruptLedger(seq, f"missing, the next event is {row['seq']}")
-    event = _event(row)
-    if event.prev_hash != prev_hash:
-        raise CorruptLedger(seq, "does not follow the event before it")
+    event = event_of(row)
     try:
-        same = event.digest() == event.hash and _row(event) == row  # the texts, too, are the canonical ones
-    except (TypeError, ValueError, RecursionError, InvalidEdit) as error:
+        same = row_of(event) == row  # the texts, too, are the canonical ones
+    except (TypeError, ValueError, RecursionError) as error:
         raise CorruptLedger(seq, f"not an event: {error}") from error
     if not same:
-        raise CorruptLedger(seq, "was changed: its content does not match its hash")
+        raise CorruptLedger(seq, "was changed: it is not written as the ledger writes it")
+    audit.take(event)
 
 
 @contextmanager

@@ -28,8 +28,10 @@ from editing.errors import (
     UnknownRevision,
 )
 from editing.events import FIELDS, GENESIS, Draft, Event
+from editing.history import History
 from editing.ledger import Ledger
-from editing.state import History
+from editing.redaction import without
+from editing.rows import COLUMNS
 
 FULL = Draft(
     "apply",
@@ -95,15 +97,16 @@ def test_what_is_appended_is_what_is_read(ledger: Ledger) -> None:
 
 
 def test_the_hash_covers_every_other_field_and_the_event_before(ledger: Ledger) -> None:
-    """Anybody can compute it: sha256 of the sorted JSON of all fields but the hash."""
+    """Anybody can compute it: sha256 of the sorted JSON of all fields, commitments in the place of texts and salt."""
     written = fill(ledger)
     for event, before in zip(written, [GENESIS] + [e.hash for e in written], strict=False):
-        fields = {name: getattr(event, name) for name in FIELDS if name != "hash"}
-        text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        fields = {name: getattr(event, name) for name in FIELDS if name not in ("hash", "salt")}
+        hashed = without(fields, event.commitments or {}) | {"commitments": event.commitments}
+        text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         assert event.hash == hashlib.sha256(text.encode()).hexdigest()
         assert event.prev_hash == before
         assert event.at.endswith("Z") and len(event.at) == len("2026-01-01T00:00:00.000000Z")
-    assert len(FIELDS) == 18
+    assert len(FIELDS) == 20
 
 
 def test_an_empty_ledger_is_in_order(ledger: Ledger) -> None:
@@ -226,8 +229,8 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_is_recorded(path: Path) 
         "DELETE FROM events",
         "INSERT OR REPLACE INTO events SELECT * FROM events WHERE seq = 2",
         "INSERT OR REPLACE INTO events SELECT 7, kind, 'ed_9', \"to\", actor, reason, request, report, factors,"
-        " supersedes, model, editor, base_revision, idempotency_key, fingerprint, at, prev_hash, hash FROM events"
-        " WHERE seq = 2",
+        " supersedes, model, editor, base_revision, idempotency_key, fingerprint, at, prev_hash, hash, commitments,"
+        " texts FROM events WHERE seq = 2",
     ],
 )
 def test_the_database_itself_refuses_changes(ledger: Ledger, path: Path, statement: str) -> None:
@@ -239,7 +242,7 @@ def test_the_database_itself_refuses_changes(ledger: Ledger, path: Path, stateme
     assert ledger.events() == written
 
 
-@pytest.mark.parametrize("column", FIELDS)
+@pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("seq", [2, 6])
 def test_a_change_in_any_column_is_found(ledger: Ledger, path: Path, column: str, seq: int) -> None:
     """In the middle and at the head, whatever the column: the first bad event is named."""
@@ -373,7 +376,8 @@ def test_postgresql_gets_the_same_table_and_its_own_triggers(capsys: pytest.Capt
     command.upgrade(config, "head", sql=True)
     script = capsys.readouterr().out
     assert "CREATE TABLE events" in script
-    assert "BEFORE UPDATE OR DELETE ON events" in script
+    assert "BEFORE DELETE ON events" in script
+    assert "BEFORE UPDATE ON events" in script
     assert "BEFORE TRUNCATE ON events" in script
     assert "CREATE UNIQUE INDEX events_key ON events (idempotency_key)" in script
     assert "RAISE(ABORT" not in script
