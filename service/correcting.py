@@ -1,64 +1,44 @@
-"""Making an edit: compute, verify by free generation, refine where it does not hold, record."""
+"""Correcting: edits are made, one writer at a time, and recorded in the order in which they were asked for."""
 
 from __future__ import annotations
 
 import threading
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
 
-from editing.checkpoint import Editor
-from editing.compute import edit_sequences
-from editing.edit import Deltas, Edit, EditRequest
-from editing.errors import LedgerConflict
+from editing.contradiction import contradictions
+from editing.edit import EditRequest
+from editing.errors import EditingError, LedgerConflict
 from editing.events import Draft, Event
-from editing.refine import refine, settled
-from editing.scope import Wordings
-from editing.state import State
-from editing.verify import Verification, verify
-from service.base_model import BaseModel
-from service.compute import ComputeThread
-from service.engines import Engine, SamplingParams
-from service.errors import ChecksFailed, IdempotencyInProgress, IdempotencyMismatch, NotReady, RevisionMoved
-from service.prompt import PromptBuilder
-from service.record import EditRecordBook, request_of, stored_request
-from service.usecases import EditOptions, EditResult
+from service.errors import (
+    ChecksFailed,
+    ClientGone,
+    ContradictingEdits,
+    IdempotencyInProgress,
+    IdempotencyMismatch,
+    RevisionMoved,
+    ServiceError,
+)
+from service.making import SUPERSEDES, Asked, Made, Maker, near
+from service.record import request_of, stored_request
+from service.usecases import EditItem, EditOptions, EditResult, OnItem, Outcome
 
-REFINEMENTS = 4  # rounds at most, each a few gradient steps
-SUPERSEDES = 4.0  # log-odds above the scope threshold from which a new edit takes an old one's place
 RETRIES = 3  # when another process writes first
-
-
-@dataclass(frozen=True, eq=False)
-class Made:
-    """An edit that was computed and asked, recorded or not."""
-
-    deltas: Deltas
-    wordings: Wordings
-    supersedes: tuple[str, ...]
-    verification: Verification
-    report: dict[str, Any]
+TOGETHER = 16  # edits made at once
+_Waiting = tuple[int, EditOptions, Asked]
 
 
 class Corrector:
     """Turns requests into recorded edits; one writer at a time.
 
     Args:
-        base: the served model.
-        editor: its editor network, or None: then every request is refused with what to do.
-        verify_tokens: longest answer in a verification.
+        maker: computes and verifies.
     """
 
-    def __init__(
-        self, base: BaseModel, editor: Editor | None, engine: Engine, prompts: PromptBuilder, book: EditRecordBook,
-        compute: ComputeThread, verify_tokens: int = 64,
-    ) -> None:  # fmt: skip
-        self.base, self.editor, self.engine, self.prompts, self.book = base, editor, engine, prompts, book
-        self.compute = compute
-        self.params = SamplingParams(max_tokens=verify_tokens)
+    def __init__(self, maker: Maker) -> None:
+        self.maker, self.book, self.compute = maker, maker.book, maker.compute
         self.writing = threading.Lock()
         self._running: set[str] = set()
         self._guard = threading.Lock()
@@ -69,129 +49,151 @@ class Corrector:
         Raises:
             InvalidEdit, ChecksFailed, RevisionMoved, IdempotencyMismatch, IdempotencyInProgress, StorageError, NotReady
         """
-        with self._once(options):
-            if first := self._first_answer(options):
-                return first
-            with self.writing:
-                for attempt in range(RETRIES):
-                    try:
-                        return self._edit(request, options)
-                    except LedgerConflict as conflict:  # another process wrote while this one computed
-                        if first := self._first_answer(options):  # … and it was the same request
-                            return first
-                        if options.if_match is not None or attempt == RETRIES - 1:
-                            raise RevisionMoved(conflict.expected, conflict.actual) from conflict
-        raise AssertionError("unreachable")
+        (outcome,) = self.edit_many([(request, options)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    def _edit(self, request: EditRequest, options: EditOptions) -> EditResult:
-        state = self.book.refresh()
-        expect_head(options.if_match, state.revision)
-        made = self.make(request, state)
-        if options.dry_run:
-            return EditResult(
-                None,
-                state.revision,
-                "active",
-                _now(),
-                options.actor,
-                request,
-                made.report,
-                options.reason,
-                made.supersedes,
-            )
-        if not made.verification.holds and not options.force:
-            raise ChecksFailed(made.report)
-        return result_of(self._record(request, options, made, state))
+    def edit_many(self, items: Sequence[EditItem], on_item: OnItem | None = None) -> list[Outcome]:
+        """Make edits in their order, each as if it had been asked for alone; what fails stops none of the others.
 
-    def make(self, request: EditRequest, state: State) -> Made:
-        """Compute and verify under the edits in force; nothing is recorded."""
-        if self.editor is None:
-            raise NotReady(
-                f"there is no editor for {self.base.name}; train one with 'errata train' and set ERRATA_EDITOR", 3600
-            )
-        sequences = edit_sequences(self.prompts.encoder, request, self.prompts.context)
-        for field in ("rephrases", "locality"):
-            for text in getattr(request, field):
-                self.prompts.question(text, field, self.params.max_tokens, request.raw)
-        wordings = self.compute.run(self.book.scope.wordings, request)
-        supersedes = self.compute.run(self.book.superseded, request, state, SUPERSEDES)
-        under = [self.book.edit(i).deltas for i in state.active if self._acts_below(i, supersedes)]
-        began = time.perf_counter()
-        before = [self._answer(p, request.raw, state) for p in (request.input, *request.rephrases, *request.locality)]
-        before_seconds = time.perf_counter() - began
-        began = time.perf_counter()
-        deltas: Deltas = self.compute.run(self.editor.method.edit, self.base.model, sequences, under)
-        compute_seconds = time.perf_counter() - began
-        rounds, verify_seconds = 0, before_seconds
-        while True:
-            began = time.perf_counter()
-            verification = self._verify(request, before, deltas, wordings, state, supersedes)
-            verify_seconds += time.perf_counter() - began
-            began = time.perf_counter()
-            settles = self.compute.run(settled, self.base.model, deltas, sequences, under)
-            if (verification.generalizes and settles) or rounds == REFINEMENTS:
-                break
-            deltas = self.compute.run(refine, self.base.model, deltas, sequences, under)
-            compute_seconds += time.perf_counter() - began
-            rounds += 1
-        times = {"compute_ms": round(compute_seconds * 1000, 1), "verify_ms": round(verify_seconds * 1000, 1)}
-        return Made(
-            deltas, wordings, supersedes, verification, {**verification.report(), "refinements": rounds, **times}
+        Those that do not concern each other are computed together.
+
+        Raises:
+            ContradictingEdits: two items ask the same and want different answers; nothing was recorded.
+            IdempotencyInProgress: another request with one of the keys is still running.
+            RevisionMoved: the first item's ``if_match`` is not the head.
+        """
+        outcomes: dict[int, Outcome] = {}
+
+        def tell(place: int, outcome: Outcome) -> None:
+            outcomes[place] = outcome
+            if on_item:
+                on_item(place, outcome)
+
+        with self._once([options.idempotency_key for _, options in items]):
+            asked = self._asked(items, tell)
+            self._refuse_contradictions(asked)
+            moved: RevisionMoved | None = None
+            for group in self._groups([(n, items[n][1], one) for n, one in asked.items()]):
+                moved = moved or self._edit_group(group, tell)
+                if moved:  # nobody may build on a head that is not the expected one
+                    self._give_up(group, moved, tell)
+        return [outcomes[place] for place in range(len(items))]
+
+    def _asked(self, items: Sequence[EditItem], tell: OnItem) -> dict[int, Asked]:
+        """What can be worked on; of the rest it is told why not, or what became of it when it was asked for before."""
+        asked = {}
+        for place, (request, options) in enumerate(items):
+            try:
+                if first := self._first_answer(options):
+                    tell(place, first)
+                else:
+                    asked[place] = self.maker.asked(request)
+            except (ServiceError, EditingError) as error:
+                tell(place, error)
+        return asked
+
+    def _refuse_contradictions(self, asked: dict[int, Asked]) -> None:
+        places = list(asked)
+        requests, wordings = [asked[n].request for n in places], [asked[n].wordings for n in places]
+        found = self.compute.run(contradictions, self.book.scope, requests, wordings, SUPERSEDES)
+        if found:
+            raise ContradictingEdits([(places[a], places[b]) for a, b in found])
+
+    def _groups(self, waiting: Sequence[_Waiting]) -> Iterator[list[_Waiting]]:
+        """Consecutive items that do not concern each other, so that their order makes no difference within a group."""
+        group: list[_Waiting] = []
+        for one in waiting:
+            if group and (len(group) == TOGETHER or self.compute.run(self._concerned, one[2], [g[2] for g in group])):
+                yield group
+                group = []
+            group.append(one)
+        if group:
+            yield group
+
+    def _concerned(self, one: Asked, earlier: Sequence[Asked]) -> bool:
+        """Whether an earlier edit would act on what a later one's verification asks."""
+        if any(asked.request.scope == "global" for asked in (one, *earlier)):
+            return True
+        scope = self.book.scope
+        return any(
+            near(vectors, other.wordings) and scope.score(text, vectors, other.wordings) > 0
+            for text, vectors in zip(one.prompts, one.vectors, strict=True)
+            for other in earlier
         )
 
-    def _acts_below(self, edit_id: str, supersedes: tuple[str, ...]) -> bool:
-        """Global edits act on the prompt beside the new one; a matched one gives way to it."""
-        return edit_id not in supersedes and self.book.request(edit_id).scope == "global"
+    def _edit_group(self, group: list[_Waiting], tell: OnItem) -> RevisionMoved | None:
+        """Make and record a group, and empty it; the error where it stopped because the head was not the expected one.
 
-    def _verify(
-        self,
-        request: EditRequest,
-        before: list[str],
-        deltas: Deltas,
-        wordings: Wordings,
-        state: State,
-        supersedes: tuple[str, ...],
-    ) -> Verification:
-        candidate = Edit("candidate", request, deltas)
-        known = dict(zip((request.input, *request.rephrases, *request.locality), before, strict=True))
+        Another process that writes first makes the rest of the group be looked at anew.
+        """
+        with self.writing:
+            for _ in range(RETRIES):
+                try:
+                    self._record_group(group, tell)
+                    return None
+                except LedgerConflict as conflict:
+                    moved = RevisionMoved(conflict.expected, conflict.actual)
+                    group[:] = [one for one in group if not self._done_elsewhere(one, tell)]
+                    if any(options.if_match is not None for _, options, _ in group):
+                        return moved
+                except RevisionMoved as error:
+                    return error
+                except ClientGone:
+                    raise
+                except (ServiceError, EditingError) as error:
+                    self._give_up(group, error, tell)
+                    return None
+        self._give_up(group, moved, tell)
+        return None
 
-        def answer(text: str) -> str:
-            used = self._in_force_with(candidate, wordings, text, state, supersedes)
-            if candidate not in used and not supersedes:
-                return known[text]  # the same edits as before act, and generation is deterministic
-            prompt = self.prompts.question(text, "input", self.params.max_tokens, request.raw)
-            return self.engine.generate([prompt.ids], [used], self.params)[0].text
+    def _give_up(self, group: list[_Waiting], error: ServiceError | EditingError, tell: OnItem) -> None:
+        while group:
+            tell(group.pop(0)[0], error)
 
-        return verify(request, before, answer)
+    def _record_group(self, group: list[_Waiting], tell: OnItem) -> None:
+        """Make what is left of the group, and take each item off it once it is known what became of it."""
+        if not group:
+            return
+        state = self.book.refresh()
+        expect_head(group[0][1].if_match, state.revision)
+        for made in self.maker.make([asked for *_, asked in group], state):
+            place, options, _ = group[0]
+            outcome: Outcome
+            if options.dry_run:
+                outcome = rehearsed(made, options, state.revision)
+            elif not made.verification.holds and not options.force:
+                outcome = ChecksFailed(made.report)
+            else:
+                event = self._record(made, options, state.revision)
+                state, outcome = self.book.refresh(), result_of(event)
+            group.pop(0)
+            tell(place, outcome)
 
-    def _in_force_with(
-        self, candidate: Edit, wordings: Wordings, text: str, state: State, supersedes: tuple[str, ...]
-    ) -> list[Edit]:
-        """What will act on a text once the candidate is recorded."""
-        standing = State(state.revision, tuple(i for i in state.active if i not in supersedes), {})
-        everywhere = candidate.request.scope == "global"
-        taking_part = None if everywhere else (candidate.id, wordings)
-        ids = self.compute.run(self.book.in_force, text, standing, "active", taking_part)
-        edits = [self.book.edit(i) for i in ids if i != candidate.id]
-        return [*edits, candidate] if everywhere or candidate.id in ids else edits
-
-    def _answer(self, text: str, raw: bool, state: State) -> str:
-        prompt = self.prompts.question(text, "input", self.params.max_tokens, raw)
-        edits = [self.book.edit(i) for i in self.compute.run(self.book.in_force, text, state)]
-        return self.engine.generate([prompt.ids], [edits], self.params)[0].text
-
-    def _record(self, request: EditRequest, options: EditOptions, made: Made, state: State) -> Event:
+    def _record(self, made: Made, options: EditOptions, head: int) -> Event:
         """The factor file first, the ledger row second (D4)."""
-        assert self.editor is not None
-        factors = self.book.store.save(made.deltas, self.base.name)
+        assert self.maker.editor is not None
+        factors = self.book.store.save(made.deltas, self.maker.base.name)
         draft = Draft(
             kind="apply", edit_id=f"ed_{uuid.uuid4().hex}", actor=options.actor, reason=options.reason,
-            request=stored_request(request), report=made.report, factors=factors, supersedes=made.supersedes,
-            model=self.base.digest, editor=self.editor.digest, base_revision=state.revision,
-            idempotency_key=options.idempotency_key,
+            request=stored_request(made.asked.request), report=made.report, factors=factors,
+            supersedes=made.supersedes, model=self.maker.base.digest, editor=self.maker.editor.digest,
+            base_revision=head, idempotency_key=options.idempotency_key,
             fingerprint=options.fingerprint if options.idempotency_key else None,
         )  # fmt: skip
-        return self.book.append(draft, after=state.revision, wordings=made.wordings)
+        return self.book.append(draft, after=head, wordings=made.asked.wordings)
+
+    def _done_elsewhere(self, waiting: _Waiting, tell: OnItem) -> bool:
+        """Whether what another process recorded was the same request."""
+        try:
+            first = self._first_answer(waiting[1])
+        except IdempotencyMismatch as error:
+            tell(waiting[0], error)
+            return True
+        if first:
+            tell(waiting[0], first)
+        return first is not None
 
     def _first_answer(self, options: EditOptions) -> EditResult | None:
         if options.idempotency_key is None:
@@ -206,23 +208,20 @@ class Corrector:
         return result_of(event, replayed=True)
 
     @contextmanager
-    def _once(self, options: EditOptions) -> Iterator[None]:
+    def _once(self, given: Sequence[str | None]) -> Iterator[None]:
         """While the first request with a key runs, a second one is refused."""
-        key = options.idempotency_key
-        if key is None:
-            yield
-            return
+        keys = {key for key in given if key is not None}
         with self._guard:
-            if key in self._running:
+            if running := keys & self._running:
                 raise IdempotencyInProgress(
-                    f"the first request with the idempotency key {key!r} is still running; ask again later"
+                    f"the first request with the idempotency key {min(running)!r} is still running; ask again later"
                 )
-            self._running.add(key)
+            self._running |= keys
         try:
             yield
         finally:
             with self._guard:
-                self._running.discard(key)
+                self._running -= keys
 
 
 def expect_head(if_match: int | None, revision: int) -> None:
@@ -239,7 +238,9 @@ def result_of(event: Event, *, replayed: bool = False) -> EditResult:
     )  # fmt: skip
 
 
-def _now() -> str:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def rehearsed(made: Made, options: EditOptions, revision: int) -> EditResult:
+    """The answer to a dry run: the same, without an id."""
+    at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return EditResult(
+        None, revision, "active", at, options.actor, made.asked.request, made.report, options.reason, made.supersedes
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,15 +31,25 @@ logger = logging.getLogger(__name__)
 
 
 class ServiceError(Exception):
-    """Root of the tree. The message says what is wrong and, where one can, what to do."""
+    """Root of the tree. The message says what is wrong and, where one can, what to do.
+
+    Attributes:
+        members: what else the problem document holds.
+    """
+
+    members: Mapping[str, Any] = {}
 
 
 class InvalidPrompt(ServiceError):
-    """A text that passed the schema cannot be answered: longer than the context, empty after the template, …"""
+    """A text that passed the schema cannot be answered: longer than the context, empty after the template, …
+
+    Attributes:
+        fields: name of each wrong field, and what is wrong with it.
+    """
 
     def __init__(self, field: str, detail: str) -> None:
         super().__init__(detail)
-        self.field = field
+        self.fields = [(field, detail)]
 
 
 class ChecksFailed(ServiceError):
@@ -50,13 +61,21 @@ class ChecksFailed(ServiceError):
 
 
 class ContradictingEdits(ServiceError):
-    """Items of one batch ask the same and want different answers. ``pairs``: places, the earlier one first."""
+    """Items of one batch ask the same and want different answers.
+
+    Args:
+        pairs: their places in the batch, the earlier one first.
+    """
 
     def __init__(self, pairs: Sequence[tuple[int, int]]) -> None:
         said = "; ".join(f"edits.{later} contradicts edits.{earlier}" for earlier, later in pairs[:5])
         rest = f"; and {len(pairs) - 5} more" if len(pairs) > 5 else ""
         super().__init__(f"{said}{rest}: they ask the same and want different answers; nothing was recorded")
-        self.pairs = tuple(pairs)
+        self.fields = [
+            (f"edits.{own}", f"asks the same as edits.{other} and wants another answer")
+            for pair in pairs
+            for own, other in (pair, pair[::-1])
+        ]
 
 
 class RevisionMoved(ServiceError):
@@ -99,6 +118,20 @@ class DamagedEdit(NotReady):
         remedy = f"restore {path} in ERRATA_HOME from a backup, or roll {edit_id} back"
         super().__init__(f"the edit {edit_id} acts here, but is damaged: {why}; {remedy}", 60)
         self.edit_id = edit_id
+        self.members = {"edit_id": edit_id}
+
+
+class UnknownJob(ServiceError):
+    """No job of this id is remembered."""
+
+
+class JobRunning(ServiceError):
+    """One job of this kind is running already."""
+
+    def __init__(self, job_id: str, kind: str) -> None:
+        super().__init__(f"the job {job_id} of kind {kind} is running; wait for it, or DELETE /jobs/{job_id}")
+        self.job_id = job_id
+        self.members = {"job": job_id}
 
 
 class ClientGone(ServiceError):
@@ -115,6 +148,8 @@ TABLE: Mapping[type[Exception], Kind] = {
     IndexNotReady: Kind("index-not-ready", 503, "The index is not ready"),
     Overloaded: Kind("overloaded", 503, "Too many requests are waiting"),
     DamagedEdit: Kind("damaged-edit", 503, "The factors of an edit are damaged"),
+    UnknownJob: Kind("unknown-job", 404, "There is no such job"),
+    JobRunning: Kind("job-running", 409, "A job of this kind is running"),
     NotReady: Kind("not-ready", 503, "The service is not ready"),
     ClientGone: Kind("client-gone", 499, "The client closed the connection"),  # nobody reads it; it is counted
     ServiceError: INTERNAL,
@@ -146,26 +181,17 @@ def problem_of(error: Exception, request: Request) -> Problem:
         return Problem(INTERNAL, UNFORESEEN)
     detail = str(error) or kind.title
     match error:
-        case InvalidPrompt():
-            return Problem(kind, detail, [FieldError(error.field, "body", detail, kind.slug)])
+        case InvalidPrompt() | ContradictingEdits():
+            return Problem(kind, detail, [FieldError(name, "body", said, kind.slug) for name, said in error.fields])
         case ChecksFailed():
             return Problem(kind, detail, more={"report": error.report})
-        case ContradictingEdits():
-            return Problem(kind, detail, [e for pair in error.pairs for e in _contradiction(pair, kind)])
         case RevisionMoved() | editing.LedgerConflict():
             conditional = request.headers.get("if-match", "*").strip() != "*"
             moved = {"revision": error.actual}
             return Problem(PRECONDITION_FAILED if conditional else kind, detail, more=moved)
         case NotReady():
-            named = {"edit_id": error.edit_id} if isinstance(error, DamagedEdit) else {}
-            return Problem(kind, detail, more=named, headers={"Retry-After": str(error.retry_after)})
-    return Problem(kind, detail)
-
-
-def _contradiction(pair: tuple[int, int], kind: Kind) -> Iterator[FieldError]:
-    for own, other in (pair, pair[::-1]):
-        said = f"asks the same as edits.{other} and wants another answer"
-        yield FieldError(f"edits.{own}", "body", said, kind.slug)
+            return Problem(kind, detail, more=error.members, headers={"Retry-After": str(error.retry_after)})
+    return Problem(kind, detail, more=error.members if isinstance(error, ServiceError) else {})
 
 
 def install_error_handlers(app: FastAPI) -> None:

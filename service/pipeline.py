@@ -16,7 +16,7 @@ from service.answering import Answerer
 from service.base_model import BaseModel
 from service.correcting import RETRIES, Corrector, expect_head
 from service.damage import Damage
-from service.engines import Engine
+from service.engines import Engine, OnText
 from service.errors import Overloaded, RevisionMoved
 from service.library import Library
 from service.prompt import PromptBuilder
@@ -25,6 +25,8 @@ from service.usecases import (
     Answer,
     AskAnswer,
     AskQuery,
+    BatchResult,
+    EditItem,
     EditOptions,
     EditRecord,
     EditResult,
@@ -35,6 +37,7 @@ from service.usecases import (
     LogVerification,
     Missing,
     ModelInfo,
+    OnItem,
     OnPiece,
     Readiness,
     Retrieved,
@@ -66,7 +69,7 @@ class Pipeline:
             made.text, made.finish_reason, state.revision, tuple(used), made.prompt_tokens, made.completion_tokens
         )
 
-    def generate_many(self, queries: Sequence[GenerateQuery]) -> list[Answer]:
+    def generate_many(self, queries: Sequence[GenerateQuery], on_text: OnText | None = None) -> list[Answer]:
         """Several prompts decoded together, each under its own edits; all share the first one's parameters."""
         if not queries:
             return []
@@ -78,7 +81,7 @@ class Pipeline:
                 for query, prompt, state in zip(queries, prompts, states, strict=True)
             ]
             edits = [[self.book.edit(i) for i in ids] for ids in used]
-            made = self.engine.generate([prompt.ids for prompt in prompts], edits, queries[0].params)
+            made = self.engine.generate([prompt.ids for prompt in prompts], edits, queries[0].params, on_text)
         return [
             Answer(m.text, m.finish_reason, state.revision, tuple(ids), m.prompt_tokens, m.completion_tokens)
             for m, state, ids in zip(made, states, used, strict=True)
@@ -87,6 +90,11 @@ class Pipeline:
     def edit(self, request: EditRequest, options: EditOptions) -> EditResult:
         with self._place():
             return self.corrector.edit(request, options)
+
+    def edit_many(self, items: Sequence[EditItem], on_item: OnItem | None = None) -> BatchResult:
+        with self._place():
+            outcomes = self.corrector.edit_many(items, on_item)
+        return BatchResult(tuple(outcomes), self.book.refresh().revision)
 
     def rollback(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RollbackResult:
         def draft(state: State) -> Draft:
@@ -172,7 +180,8 @@ class Pipeline:
                     if attempt == RETRIES - 1:
                         raise RevisionMoved(conflict.expected, conflict.actual) from conflict
         after = self.book.state(event.seq)
-        gone = tuple(i for i in before.applied if i not in set(after.applied))
+        standing = frozenset(after.applied)
+        gone = tuple(i for i in before.applied if i not in standing)
         return RollbackResult(after.revision, after.active, gone)
 
     @contextmanager

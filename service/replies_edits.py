@@ -82,6 +82,31 @@ class EditReply(Reply):
     report: ReportReply
 
 
+class BatchItem(EditReply):
+    """An edit of a batch that was made, or rehearsed."""
+
+    index: int = Field(description="Its place in the request, from 0.", examples=[0])
+    replayed: bool = Field(False, description="It was recorded when the same batch was sent before.")
+
+
+class RefusedItem(BaseModel):
+    """An edit of a batch that was not made."""
+
+    index: int = Field(examples=[1])
+    id: None = None
+    status: Literal["refused"] = "refused"
+    problem: dict[str, Any] = Field(description="What `POST /edit` would have answered: a problem document.")
+
+
+class BatchReply(BaseModel):
+    """One item for each edit of the request, in its order."""
+
+    edits: list[BatchItem | RefusedItem]
+    made: int = Field(description="Edits that stand in the log now.", examples=[1])
+    refused: int = Field(examples=[0])
+    revision: int = Field(description="The head after the last of them.", examples=[4])
+
+
 class EventReply(BaseModel):
     """One event of the ledger."""
 

@@ -161,6 +161,13 @@ class EditBody(Strict):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
+class BatchBody(Strict):
+    """Corrections that are made in order."""
+
+    edits: list[EditBody] = Field(min_length=1, max_length=1000, description="Each as for `POST /edit`.")
+    stream: bool = Field(False, description="Answer with server-sent events, an item as soon as it is done.")
+
+
 class RollbackBody(Strict):
     """Exactly one of `edit_id` and `to_revision`."""
 

@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -14,16 +15,27 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from service.errors import ClientGone, problem_of
-from service.usecases import OnPiece
 
 T = TypeVar("T")
-Item = str | Exception | dict[str, Any]  # a piece; what went wrong; the whole answer
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is sent before the whole answer."""
+
+    document: Document
+
+
+Item = Part | Exception | Document  # a piece; what went wrong; the whole answer
+Piece = str | Document  # of text, or a part of the answer in JSON
+Run = Callable[[Callable[[Any], None]], T]  # gives out pieces while it runs
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 logger = logging.getLogger(__name__)
 
 
-async def attended(run: Callable[[OnPiece], T], request: Request) -> T:
+async def attended(run: Run[T], request: Request) -> T:
     """The result of ``run`` in a thread.
 
     Raises:
@@ -48,7 +60,7 @@ def _check(gone: threading.Event) -> None:
         raise ClientGone("the client closed the connection")
 
 
-async def stream(run: Callable[[OnPiece], T], whole: Callable[[T], dict[str, Any]], request: Request) -> Response:
+async def stream(run: Run[T], whole: Callable[[T], Document], request: Request) -> Response:
     """Run ``run`` in a thread and send its pieces as they come, then the ``whole`` answer, then ``[DONE]``.
 
     Raises:
@@ -79,20 +91,20 @@ def _carrier(items: asyncio.Queue[Item]) -> Callable[[Item], None]:
 
 
 def _work(
-    run: Callable[[OnPiece], T],
-    whole: Callable[[T], dict[str, Any]],
+    run: Run[T],
+    whole: Callable[[T], Document],
     put: Callable[[Item], None],
     gone: threading.Event,
 ) -> None:
     """In the thread: the pieces, and at the end the answer or the error."""
 
-    def on_text(piece: str) -> None:
+    def on_piece(piece: Piece) -> None:
         _check(gone)
         if piece:
-            put(piece)
+            put(Part({"text": piece} if isinstance(piece, str) else piece))
 
     try:
-        put(whole(run(on_text)))
+        put(whole(run(on_piece)))
     except Exception as error:
         put(error)
 
@@ -103,8 +115,8 @@ async def _events(
     """Cancelled by the server when the client leaves; the thread learns of it at its next piece."""
     item = first
     try:
-        while isinstance(item, str):
-            yield _data({"text": item})
+        while isinstance(item, Part):
+            yield _data(item.document)
             item = await items.get()
         if isinstance(item, Exception):
             logger.error("%s failed while streaming", request.url.path, exc_info=item)

@@ -90,6 +90,19 @@ class EditResult:
     replayed: bool = False  # the first answer again, because the idempotency key was seen before
 
 
+EditItem = tuple[EditRequest, EditOptions]
+Outcome = EditResult | Exception  # of one item; the errors are those that ``edit`` raises
+OnItem = Callable[[int, Outcome], None]  # (place in the batch, what became of it); may raise ClientGone, as OnPiece
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of each item, and the head afterwards."""
+
+    outcomes: tuple[Outcome, ...]
+    revision: int
+
+
 @dataclass(frozen=True)
 class EditRecord:
     """An edit as the log knows it. ``events`` and ``damaged`` are filled by ``edit_by_id`` only."""
@@ -241,6 +254,7 @@ class UseCases(Protocol):
 
     def generate(self, query: GenerateQuery, on_text: OnPiece | None = None) -> Answer: ...
     def edit(self, request: EditRequest, options: EditOptions) -> EditResult: ...
+    def edit_many(self, items: Sequence[EditItem], on_item: OnItem | None = None) -> BatchResult: ...
     def rollback(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RollbackResult: ...
     def restore(self, to_revision: int, actor: str, reason: str | None, if_match: int | None) -> RollbackResult: ...
     def edits(self, status: StatusFilter, limit: int, cursor: str | None) -> EditsPage: ...
