@@ -64,6 +64,8 @@ def event_of(row: Mapping[str, Any]) -> Event:
                 values[name] = json.loads(values[name])
         written = values.pop("texts")
         if values["commitments"] is not None:
+            if not isinstance(values["commitments"], dict):
+                raise ValueError("its commitments are no object")
             values["salt"], texts = written or (None, erased(values["commitments"]))
             values |= joined({name: values[name] for name in TEXTED}, texts)
         values["supersedes"] = tuple(values["supersedes"])
