@@ -23,11 +23,16 @@ from service.answering import Answerer
 from service.base_model import BaseModel, load_base_model
 from service.compute import ComputeThread
 from service.correcting import Corrector
+from service.engines import SamplingParams
 from service.engines.local import LocalEngine
+from service.inspection import Inspection, glance_at_start
+from service.jobs import Jobs
 from service.library import Library
+from service.making import Maker
 from service.pipeline import Pipeline
 from service.prompt import PromptBuilder
 from service.record import EditRecordBook
+from service.reverifying import Reverification
 from service.routes import install_routes
 from service.settings import Settings
 
@@ -52,7 +57,10 @@ def create_app(settings: Settings | None = None, say: Say | None = None) -> Fast
         tell = say or logger.info
         with ExitStack() as stack:
             try:
-                app.state.usecases = build_pipeline(chosen, stack, tell)
+                served = build_pipeline(chosen, stack, tell)
+                stack.enter_context(Inspection(served.book.health, tell))
+                app.state.jobs = stack.enter_context(_jobs(served, chosen))
+                app.state.usecases = served
             except Exception as error:
                 tell(f"cannot start: {error}")
                 raise
@@ -82,13 +90,18 @@ def build_pipeline(settings: Settings, stack: ExitStack, say: Say) -> Pipeline:
     ledger = stack.enter_context(Ledger(f"sqlite:///{_made(home) / 'ledger.db'}"))
     book = compute.run(EditRecordBook, ledger, EditStore(home / "edits"), scope)
     say(f"ledger at revision {book.refresh().revision}, {len(book.refresh().active)} edits in force")
+    glance_at_start(book.health, say)
     prompts = PromptBuilder(PromptEncoder(base.tokenizer), base.context)
     engine = LocalEngine(base.model, base.tokenizer, compute)
-    corrector = Corrector(base, editor, engine, prompts, book, compute, settings.verify_tokens)
+    corrector = Corrector(Maker(base, editor, engine, prompts, book, compute, settings.verify_tokens))
     answerer = Answerer(engine, prompts, book, compute)
     library = Library(home / "indexes", encoder, say)
     library.start()
     return Pipeline(base, editor, engine, prompts, book, corrector, answerer, library, settings.max_waiting)
+
+
+def _jobs(served: Pipeline, settings: Settings) -> Jobs:
+    return Jobs({"verify": lambda: Reverification(served, SamplingParams(max_tokens=settings.verify_tokens))})
 
 
 def open_editor(settings: Settings, base: BaseModel, encoder: Encoder, say: Say) -> Editor | None:

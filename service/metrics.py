@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.jobs import Job
 from service.usecases import ModelInfo
 
 SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
+JOBS = {
+    "running": "Whether a job of this kind runs.",
+    "done": "Edits that the newest job has looked at.",
+    "total": "Edits that the newest job has to look at.",
+    "failing": "Edits that do not hold, as far as the newest job has seen.",
+}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -23,6 +31,7 @@ class Metrics:
         tokens: generated for /generate and /ask.
         revision: of the ledger's head.
         active: edits in force.
+        jobs: gauges of the newest job of each kind, by name.
         damaged: edits that stand and whose factor files are missing or changed.
     """
 
@@ -39,6 +48,9 @@ class Metrics:
         self.revision = Gauge("errata_revision", "Revision of the ledger's head.", registry=self.registry)
         self.active = Gauge("errata_active_edits", "Edits in force.", registry=self.registry)
         self.damaged = Gauge("errata_damaged_edits", "Edits without whole factors.", registry=self.registry)
+        self.jobs = {
+            name: Gauge(f"errata_job_{name}", said, ("kind",), registry=self.registry) for name, said in JOBS.items()
+        }
         for outcome in ("made", "refused", "rehearsed", "replayed", "rolled_back"):
             self.edits.labels(outcome)
 
@@ -46,6 +58,13 @@ class Metrics:
         self.revision.set(model.revision)
         self.active.set(model.active_edits)
         self.damaged.set(model.damaged_edits)
+
+    def observe_jobs(self, jobs: Sequence[Job]) -> None:
+        """``jobs``: the newest first."""
+        for job in {job.kind: job for job in reversed(jobs)}.values():
+            running, failing = job.status == "running", len(job.failing)
+            for name, value in zip(JOBS, (running, job.done, job.total, failing), strict=True):
+                self.jobs[name].labels(job.kind).set(value)
 
     def text(self) -> bytes:
         """In Prometheus's text format."""

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from service.asking import Counted, Served, no_query, problems, tagged
 from service.problems import NOT_READY, Problem
 from service.replies import DamageReply, Health, IndexesReply, IndexReply, ModelReply, Ready
+from service.routes_jobs import Working
 from service.schemas import Text
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,9 @@ async def readyz(served: Served) -> Response | Ready:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(served: Served, counted: Counted) -> Response:
+async def metrics(served: Served, counted: Counted, working: Working) -> Response:
     """Counters and timings in Prometheus's text format."""
+    counted.observe_jobs(working.list())
     try:
         counted.observe(await run_in_threadpool(served.model))
     except Exception:
