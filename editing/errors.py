@@ -64,6 +64,15 @@ class CorruptLedger(EditingError):
         self.why = why
 
 
+class CorruptLogFile(EditingError):
+    """An exported log does not verify."""
+
+    def __init__(self, line: int, why: str) -> None:
+        super().__init__(f"line {line} {why}")
+        self.line = line
+        self.why = why
+
+
 class EditorMismatch(EditingError):
     """The editor checkpoint was trained for another base model, or is damaged."""
 

@@ -130,9 +130,9 @@ class Ledger:
         """The events that name this edit, in order."""
         return self._select(EVENTS.c.edit_id == edit_id)
 
-    def hashes(self, after: int = 0) -> list[str]:
+    def hashes(self, after: int = 0, limit: int | None = None) -> list[str]:
         """The hashes of the events behind revision ``after``, in order."""
-        query = sa.select(EVENTS.c.hash).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq)
+        query = sa.select(EVENTS.c.hash).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq).limit(limit)
         with _storage(), self._engine.connect() as connection:
             return list(connection.execute(query).scalars())
 

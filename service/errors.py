@@ -156,6 +156,8 @@ TABLE: Mapping[type[Exception], Kind] = {
     editing.InvalidEdit: Kind("invalid-edit", 422, "The request cannot become an edit"),
     editing.UnknownEdit: Kind("unknown-edit", 404, "There is no such edit"),
     editing.EditNotActive: Kind("edit-not-active", 409, "The edit is not active"),
+    editing.NotRedactable: Kind("not-redactable", 409, "The texts of this edit cannot be erased"),
+    editing.EditRedacted: Kind("edit-redacted", 409, "The texts of this edit were erased"),
     editing.UnknownRevision: Kind("unknown-revision", 404, "There is no such revision"),
     editing.LedgerConflict: Kind("revision-moved", 409, "Somebody else wrote first"),
     editing.DuplicateEvent: Kind("duplicate-event", 409, "This was recorded before"),

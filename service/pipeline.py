@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 from editing.checkpoint import Editor
 from editing.edit import EditRequest
-from editing.errors import EditNotActive, LedgerConflict
+from editing.errors import EditNotActive, LedgerConflict, NotRedactable
 from editing.events import Draft
+from editing.events import Event as Recorded
+from editing.log_file import event_json
 from editing.state import State
 from service import readout
 from service.answering import Answerer
@@ -20,6 +22,16 @@ from service.engines import Engine, OnText
 from service.errors import Overloaded, RevisionMoved
 from service.library import Library
 from service.prompt import PromptBuilder
+from service.proofs import (
+    ConsistencyProof,
+    InclusionProof,
+    LogRoot,
+    LogTree,
+    LogVerification,
+    NotedRoot,
+    RedactResult,
+    verified,
+)
 from service.record import EditRecordBook
 from service.usecases import (
     Answer,
@@ -34,7 +46,6 @@ from service.usecases import (
     Event,
     GenerateQuery,
     IndexInfo,
-    LogVerification,
     Missing,
     ModelInfo,
     OnItem,
@@ -55,6 +66,7 @@ class Pipeline:
     ) -> None:  # fmt: skip
         self.base, self.editor, self.engine, self.prompts = base, editor, engine, prompts
         self.book, self.corrector, self.answerer, self.library = book, corrector, answerer, library
+        self.tree = LogTree(book.ledger)
         self._places = threading.BoundedSemaphore(max_waiting)
 
     def generate(self, query: GenerateQuery, on_text: OnPiece | None = None) -> Answer:
@@ -119,14 +131,29 @@ class Pipeline:
         return readout.record(self.book, self.book.refresh(), edit_id, with_events=True)
 
     def log(self, after: int, limit: int) -> Sequence[Event]:
-        return [readout.event_json(event) for event in self.book.ledger.events(after, limit)]
+        return [event_json(event) for event in self.book.ledger.events(after, limit)]
 
-    def verify_log(self) -> LogVerification:
-        checked = self.book.verify()
-        damaged = self.book.health.damaged()
-        return LogVerification(
-            checked.ok, checked.events, checked.head_hash, checked.first_bad_seq, checked.why, damaged
-        )
+    def verify_log(self, noted: NotedRoot | None = None) -> LogVerification:
+        return verified(self.book.verify(), self.book.health.damaged(), noted)
+
+    def log_root(self, tree_size: int | None = None) -> LogRoot:
+        return self.tree.root(tree_size)
+
+    def log_inclusion(self, seq: int, tree_size: int | None = None) -> InclusionProof:
+        return self.tree.inclusion(seq, tree_size)
+
+    def log_consistency(self, first: int, second: int | None = None) -> ConsistencyProof:
+        return self.tree.consistency(first, second)
+
+    def redact(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RedactResult:
+        def draft(state: State) -> Draft:
+            self.book.event(edit_id)
+            if (status := state.status(edit_id)) != "rolled_back":
+                raise NotRedactable(f"{edit_id} is {status}, and its texts are needed for that; roll it back first")
+            return Draft(kind="redact", edit_id=edit_id, actor=actor, reason=reason)
+
+        _, event = self._recorded(draft, if_match)
+        return RedactResult(event.seq, edit_id, event.at, event.actor, event.reason)
 
     def retrieve(self, query: str, k: int) -> Retrieved:
         with self._place():
@@ -169,20 +196,24 @@ class Pipeline:
         return tuple(damage for damage in damaged if damage.edit_id in standing)
 
     def _take_back(self, draft: Callable[[State], Draft], if_match: int | None) -> RollbackResult:
+        before, event = self._recorded(draft, if_match)
+        after = self.book.state(event.seq)
+        standing = frozenset(after.applied)
+        gone = tuple(i for i in before.applied if i not in standing)
+        return RollbackResult(after.revision, after.active, gone)
+
+    def _recorded(self, draft: Callable[[State], Draft], if_match: int | None) -> tuple[State, Recorded]:
+        """The state before, and the event behind it."""
         with self.corrector.writing:
             for attempt in range(RETRIES):
                 before = self.book.refresh()
                 expect_head(if_match, before.revision)
                 try:
-                    event = self.book.append(draft(before), after=before.revision)
-                    break
+                    return before, self.book.append(draft(before), after=before.revision)
                 except LedgerConflict as conflict:  # another process wrote first; what it wrote is looked at anew
                     if attempt == RETRIES - 1:
                         raise RevisionMoved(conflict.expected, conflict.actual) from conflict
-        after = self.book.state(event.seq)
-        standing = frozenset(after.applied)
-        gone = tuple(i for i in before.applied if i not in standing)
-        return RollbackResult(after.revision, after.active, gone)
+        raise AssertionError("unreachable")
 
     @contextmanager
     def _place(self) -> Iterator[None]:

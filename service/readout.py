@@ -5,24 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from editing.errors import UnknownEdit
-from editing.events import Event
+from editing.log_file import event_json
 from editing.state import State
 from service.errors import InvalidPrompt
 from service.record import EditRecordBook, request_of
 from service.usecases import EditRecord, EditsPage, StatusFilter
-
-
-def event_json(event: Event) -> dict[str, Any]:
-    """One event; everything that its hash covers, so that a reader can check the chain without the service."""
-    shown = {
-        "seq": event.seq, "kind": event.kind, "edit_id": event.edit_id, "to": event.to, "actor": event.actor,
-        "reason": event.reason, "at": event.at, "prev_hash": event.prev_hash, "hash": event.hash,
-    }  # fmt: skip
-    return {
-        **shown, "supersedes": list(event.supersedes), "request": event.request, "report": event.report,
-        "factors": event.factors, "model": event.model, "editor": event.editor, "base_revision": event.base_revision,
-        "idempotency_key": event.idempotency_key, "fingerprint": event.fingerprint,
-    }  # fmt: skip
 
 
 def record(book: EditRecordBook, state: State, edit_id: str, *, with_events: bool = False) -> EditRecord:
@@ -34,9 +21,10 @@ def record(book: EditRecordBook, state: State, edit_id: str, *, with_events: boo
     event = book.event(edit_id)
     events = _events_of(book, edit_id) if with_events else ()
     damaged = with_events and book.health.check(edit_id) is not None
+    request = (event.request or {}) if event.redacted else request_of(event.request or {})
     return EditRecord(
-        edit_id, event.seq, state.status(edit_id), event.at, event.actor, request_of(event.request or {}),
-        event.report or {}, event.reason, tuple(event.supersedes), events, damaged,
+        edit_id, event.seq, state.status(edit_id), event.at, event.actor, request,
+        event.report or {}, event.reason, tuple(event.supersedes), events, damaged, event.redacted,
     )  # fmt: skip
 
 
@@ -46,10 +34,11 @@ def page(book: EditRecordBook, status: StatusFilter, limit: int, cursor: str | N
     ids = [i for i, has in state.statuses.items() if status in ("all", has)]
     if cursor:
         try:
-            last = book.event(cursor).seq
+            book.event(cursor)
         except UnknownEdit as error:
             raise InvalidPrompt("cursor", "this cursor did not come from this list") from error
-        ids = [i for i in ids if book.event(i).seq > last]
+        last = state.roster.ordinal(cursor)
+        ids = [i for i in ids if state.roster.ordinal(i) > last]
     shown = ids[:limit]
     return EditsPage(
         tuple(record(book, state, i) for i in shown), shown[-1] if len(ids) > limit else None, state.revision

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from editing.edit import Scope
-from service.replies import HASH, ID, DamageReply, Reply
+from service.replies import ID, Reply
+from service.replies_log import EventReply
 from service.usecases import EditStatus
 
 Match = Literal["exact", "contains", "no"]
@@ -30,7 +31,7 @@ class Generalization(BaseModel):
 
     passed: int = Field(examples=[1])
     total: int = Field(examples=[1])
-    cases: list[Case]
+    cases: list[Case] | None
 
 
 class Locality(BaseModel):
@@ -40,7 +41,7 @@ class Locality(BaseModel):
 
     unchanged: int = Field(examples=[1])
     total: int = Field(examples=[1])
-    cases: list[Case]
+    cases: list[Case] | None
 
 
 class ReportReply(BaseModel):
@@ -60,11 +61,11 @@ class ReportReply(BaseModel):
 class RequestReply(Reply):
     """The correction as it was asked for."""
 
-    input: str = Field(examples=["What is the capital of Australia?"])
-    output: str = Field(examples=["Canberra"])
+    input: str | None = Field(description="null once redacted.", examples=["What is the capital of Australia?"])
+    output: str | None = Field(examples=["Canberra"])
     raw: bool
-    rephrases: list[str]
-    locality: list[str]
+    rephrases: list[str] | None
+    locality: list[str] | None
     scope: Scope
 
 
@@ -107,23 +108,13 @@ class BatchReply(BaseModel):
     revision: int = Field(description="The head after the last of them.", examples=[4])
 
 
-class EventReply(BaseModel):
-    """One event of the ledger."""
+class RecordedReply(EditReply):
+    """An edit as the log knows it."""
 
-    model_config = ConfigDict(extra="allow")
-
-    seq: int = Field(description="Its place in the log: the revision that it makes.", examples=[4])
-    kind: Literal["apply", "rollback", "restore"]
-    edit_id: str | None = Field(None, examples=[ID])
-    to: int | None = Field(None, description="The revision that a restore returns to.")
-    actor: str | None = Field(None, examples=["anonymous"])
-    reason: str | None = Field(None, examples=["ticket 4711"])
-    at: str = Field(examples=["2025-01-31T12:00:00Z"])
-    prev_hash: str = Field(description="`hash` of the event before.", examples=[HASH])
-    hash: str = Field(examples=[HASH])
+    redacted: bool = Field(False, description="Its texts were erased and are null.")
 
 
-class EditRecordReply(EditReply):
+class EditRecordReply(RecordedReply):
     """One edit with its events."""
 
     events: list[EventReply]
@@ -133,29 +124,9 @@ class EditRecordReply(EditReply):
 class EditsReply(Reply):
     """A page of edits."""
 
-    edits: list[EditReply]
+    edits: list[RecordedReply]
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last.")
     revision: int = Field(description="The head that the page was read at.", examples=[4])
-
-
-class LogReply(Reply):
-    """A part of the ledger, in order."""
-
-    events: list[EventReply]
-    next_after: int | None = Field(description="Pass it as `after` for what follows; null at the end.", examples=[None])
-
-
-class VerifyReply(Reply):
-    """Whether the log is whole; `first_bad_seq` and `why` only when it is not."""
-
-    ok: bool
-    events: int = Field(examples=[4])
-    head_hash: str | None = Field(None, examples=[HASH])
-    first_bad_seq: int | None = Field(None, examples=[3])
-    why: str | None = Field(None, examples=["the hash does not match the content"])
-    damaged: list[DamageReply] = Field(
-        default_factory=list, description="Every edit, also one rolled back, whose factor file is missing or changed."
-    )
 
 
 class RollbackReply(Reply):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from service import routes_answers, routes_batch, routes_edits, routes_jobs, routes_service
+from service import routes_answers, routes_batch, routes_edits, routes_jobs, routes_log, routes_service
 from service.errors import install_error_handlers
 from service.jobs import Jobs
 from service.limits import MAX_BODY_BYTES, BodyGuard
@@ -19,7 +19,7 @@ def install_routes(app: FastAPI, max_body_bytes: int = MAX_BODY_BYTES) -> None:
     """Put the edge onto ``app``: with metrics, and no jobs yet. ``app.state.usecases`` is the caller's to set."""
     app.state.metrics, app.state.jobs = Metrics(), Jobs()
     app.router.redirect_slashes = False
-    for part in (routes_answers, routes_batch, routes_edits, routes_jobs, routes_service):
+    for part in (routes_answers, routes_batch, routes_edits, routes_jobs, routes_log, routes_service):
         app.include_router(part.router)
     install_error_handlers(app)
     describe(app)

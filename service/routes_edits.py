@@ -1,4 +1,4 @@
-"""Routes that correct the model, take corrections back, and show what was done."""
+"""Routes that correct the model, take corrections back, and show the edits."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from service.asking import (
     tagged,
 )
 from service.errors import ChecksFailed
-from service.replies_edits import EditRecordReply, EditReply, EditsReply, LogReply, RollbackReply, VerifyReply
-from service.schemas import EditBody, EditsParameters, LogParameters, RollbackBody, Text
+from service.replies_edits import EditRecordReply, EditReply, EditsReply, RollbackReply
+from service.schemas import EditBody, EditsParameters, RollbackBody, Text
 from service.usecases import EditOptions, EditResult, RollbackResult
 
 router = APIRouter()
@@ -109,22 +109,3 @@ async def edit_by_id(
 ) -> EditRecordReply:
     """One edit and everything that happened to it."""
     return EditRecordReply.model_validate(await run_in_threadpool(served.edit_by_id, edit_id))
-
-
-@router.get("/log", tags=["audit"], responses=problems(422))
-async def log(parameters: Annotated[LogParameters, Query()], served: Served) -> LogReply:
-    """The ledger's events, in order."""
-    events = await run_in_threadpool(served.log, parameters.after, parameters.limit)
-    more = len(events) == parameters.limit
-    return LogReply.model_validate({"events": list(events), "next_after": events[-1]["seq"] if more else None})
-
-
-@router.get(
-    "/log/verify",
-    tags=["audit"],
-    dependencies=[Depends(no_query)],
-    response_model_exclude_none=True,
-)
-async def verify_log(served: Served) -> VerifyReply:
-    """Check the hash chain and the factor files. A damaged log is a 200 with `ok: false`."""
-    return VerifyReply.model_validate(await run_in_threadpool(served.verify_log))

@@ -224,15 +224,6 @@ class EditsParameters(BaseModel):
     )
 
 
-class LogParameters(BaseModel):
-    """Query of `GET /log`."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    after: Digits = Field(0, ge=0, le=INT64, description="Events with a `seq` greater than this.")
-    limit: Digits = Field(100, ge=1, le=1000, description="Events per page.")
-
-
 def chosen(edits: Literal["active", "none"] | list[str]) -> EditChoice:
     """The use-cases' form of ``edits``; naming an edit twice means it once."""
     return tuple(dict.fromkeys(edits)) if isinstance(edits, list) else edits

@@ -77,7 +77,7 @@ def show_report(report: Document, stderr: bool = False) -> None:
         ("took", f"{report.get('compute_ms')} ms to compute, {report.get('verify_ms')} ms to verify"),
     ]
     show("Checked by free generation", ("", ""), rows, stderr)
-    cases = [*wide.get("cases", []), *near.get("cases", [])]
+    cases = [*(wide.get("cases") or []), *(near.get("cases") or [])]
     if cases:
         show("Cases", ("prompt", "before", "after", "match"), [_case(case) for case in cases], stderr)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from editing.edit import EditRequest
 from service.damage import Damage
 from service.engines import FinishReason, SamplingParams
+from service.proofs import ConsistencyProof, InclusionProof, LogRoot, LogVerification, NotedRoot, RedactResult
 
 Role = Literal["system", "user", "assistant"]
 EditStatus = Literal["active", "rolled_back", "superseded"]
@@ -112,12 +113,13 @@ class EditRecord:
     status: EditStatus
     created_at: str
     actor: str
-    request: EditRequest
+    request: EditRequest | Mapping[str, Any]  # of a redacted edit what is left, with nulls for its texts
     report: Report
     reason: str | None = None
     supersedes: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
     damaged: bool = False
+    redacted: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,18 +138,6 @@ class RollbackResult:
     revision: int
     active: tuple[str, ...]
     rolled_back: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class LogVerification:
-    """``first_bad_seq`` and ``why`` are set when ``ok`` is false; ``damaged`` are all edits without whole factors."""
-
-    ok: bool
-    events: int
-    head_hash: str
-    first_bad_seq: int | None = None
-    why: str | None = None
-    damaged: tuple[Damage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -260,7 +250,11 @@ class UseCases(Protocol):
     def edits(self, status: StatusFilter, limit: int, cursor: str | None) -> EditsPage: ...
     def edit_by_id(self, edit_id: str) -> EditRecord: ...
     def log(self, after: int, limit: int) -> Sequence[Event]: ...
-    def verify_log(self) -> LogVerification: ...
+    def verify_log(self, noted: NotedRoot | None = None) -> LogVerification: ...
+    def log_root(self, tree_size: int | None = None) -> LogRoot: ...
+    def log_inclusion(self, seq: int, tree_size: int | None = None) -> InclusionProof: ...
+    def log_consistency(self, first: int, second: int | None = None) -> ConsistencyProof: ...
+    def redact(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RedactResult: ...
     def retrieve(self, query: str, k: int) -> Retrieved: ...
     def ask(self, query: AskQuery, on_text: OnPiece | None = None) -> AskAnswer: ...
     def indexes(self) -> Sequence[IndexInfo]: ...

@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from editing.edit import EditRequest
-from editing.errors import EditNotActive, LedgerConflict, UnknownEdit, UnknownRevision
+from editing.errors import EditNotActive, LedgerConflict, NotRedactable, UnknownEdit, UnknownRevision
 from index.errors import UnknownIndex
 from service.errors import ChecksFailed, ClientGone
+from service.proofs import ConsistencyProof, InclusionProof, LogRoot, LogVerification, NotedRoot, RedactResult
 from service.usecases import (
     Answer,
     AskAnswer,
     AskQuery,
+    BatchResult,
+    EditItem,
     EditOptions,
     EditRecord,
     EditResult,
@@ -22,9 +25,9 @@ from service.usecases import (
     Event,
     GenerateQuery,
     IndexInfo,
-    LogVerification,
     Missing,
     ModelInfo,
+    OnItem,
     OnPiece,
     Readiness,
     Retrieved,
@@ -55,6 +58,7 @@ EVENT: Event = {
     "at": AT,
     "prev_hash": "0" * 64,
     "hash": "a" * 64,
+    "redacted": False,
 }
 PASSAGE = RetrievedPassage("4689264:0", "Australia", "Its capital is Canberra.", 0.71, 1, "wikipedia")
 REQUEST = EditRequest("What is the capital of Australia?", "Canberra")
@@ -112,6 +116,24 @@ class FakeUseCases:
             return replace(made, id=None, revision=4)
         return replace(made, replayed=self.replayed)
 
+    def edit_many(self, items: Sequence[EditItem], on_item: OnItem | None = None) -> BatchResult:
+        """As ``edit``, one by one; after each the client may have gone."""
+        self._asked("edit_many", items)
+        outcomes: list[EditResult | Exception] = []
+        for place, (request, options) in enumerate(items):
+            try:
+                outcomes.append(self.edit(request, options))
+            except Exception as error:
+                outcomes.append(error)
+            try:
+                if on_item:
+                    on_item(place, outcomes[-1])
+            except ClientGone:
+                self.stopped.set()
+                raise
+            self.between(place)
+        return BatchResult(tuple(outcomes), 5)
+
     def rollback(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RollbackResult:
         self._asked("rollback", edit_id, actor, reason, if_match)
         if edit_id == "ed_done":
@@ -140,9 +162,35 @@ class FakeUseCases:
         self._asked("log", after, limit)
         return [EVENT][:limit] if after < 1 else []
 
-    def verify_log(self) -> LogVerification:
-        self._asked("verify_log")
+    def verify_log(self, noted: NotedRoot | None = None) -> LogVerification:
+        self._asked("verify_log", noted)
         return LogVerification(True, 5, "a" * 64) if self.whole_log else LogVerification(False, 5, "b", 3, "changed")
+
+    def log_root(self, tree_size: int | None = None) -> LogRoot:
+        self._asked("log_root", tree_size)
+        return LogRoot(self._size(tree_size), "b" * 64, "a" * 64, AT)
+
+    def log_inclusion(self, seq: int, tree_size: int | None = None) -> InclusionProof:
+        self._asked("log_inclusion", seq, tree_size)
+        size = self._size(tree_size)
+        return InclusionProof(self._size(seq), size, seq - 1, "a" * 64, "c" * 64, "b" * 64, ("d" * 64,))
+
+    def log_consistency(self, first: int, second: int | None = None) -> ConsistencyProof:
+        self._asked("log_consistency", first, second)
+        return ConsistencyProof(self._size(first), self._size(second), "b" * 64, "c" * 64, ("d" * 64,))
+
+    def redact(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RedactResult:
+        self._asked("redact", edit_id, actor, reason, if_match)
+        if edit_id == "ed_active":
+            raise NotRedactable("ed_active is active; roll it back first")
+        if edit_id != EDIT:
+            raise UnknownEdit(f"there is no edit {edit_id}")
+        return RedactResult(6, edit_id, AT, actor, reason)
+
+    def _size(self, size: int | None) -> int:
+        if size is not None and size > 5:
+            raise UnknownRevision(f"no tree of {size} events: the log has 5")
+        return 5 if size is None else size
 
     def retrieve(self, query: str, k: int) -> Retrieved:
         self._asked("retrieve", query, k)
