@@ -130,6 +130,15 @@ def _split(width: int) -> int:
     return 1 << ((width - 1).bit_length() - 1)
 
 
+def departs(tree: Tree, size: int, root: str) -> str | None:
+    """Why a log with this tree is no continuation of one whose root, in hex, was noted down; None if it is."""
+    if size > tree.size:
+        return f"the log has {tree.size} events, and {size} were noted down: its end is missing"
+    if tree.root(size).hex() != root.strip().lower():
+        return f"the first {size} events are not those whose root was noted down"
+    return None
+
+
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
     """Whether the leaf of this hash is number ``index`` of the ``size`` leaves under the root (RFC 9162, 2.1.3.2)."""
     if not 0 <= index < size:

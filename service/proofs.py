@@ -10,7 +10,7 @@ from threading import Lock
 
 from editing.errors import CorruptLedger, UnknownRevision
 from editing.ledger import Ledger, Verification
-from editing.merkle import Tree
+from editing.merkle import Tree, departs
 from service.damage import Damage
 
 
@@ -152,14 +152,5 @@ def verified(checked: Verification, damaged: tuple[Damage, ...], noted: NotedRoo
     )
     if noted is None or checked.tree is None:
         return found
-    why = departs(checked.tree, noted)
+    why = departs(checked.tree, noted.tree_size, noted.root_hash)
     return replace(found, ok=found.ok and why is None, why=found.why or why, extends=why is None)
-
-
-def departs(tree: Tree, noted: NotedRoot) -> str | None:
-    """Why a log with this tree is no continuation of the one that was noted down; None if it is."""
-    if noted.tree_size > tree.size:
-        return f"the log has {tree.size} events, and {noted.tree_size} were noted down: its end is missing"
-    if tree.root(noted.tree_size).hex() != noted.root_hash.lower():
-        return f"the first {noted.tree_size} events are not those whose root was noted down"
-    return None
