@@ -63,7 +63,7 @@ def test_what_the_log_has_not_is_unknown(ledger: Ledger) -> None:
         lambda: tree.consistency(4),
         lambda: tree.consistency(3, 2),
     ):
-        with pytest.raises(UnknownRevision, match="no (tree|event)"):
+        with pytest.raises(UnknownRevision, match=r"no (tree|event)"):
             ask()
 
 
