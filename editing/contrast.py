@@ -1,4 +1,4 @@
-"""What sets two questions apart however alike they sound: another kind of answer, or other numbers.
+"""What sets two questions apart however alike they sound: another kind of answer, other numbers, mere politeness.
 
 Sentence vectors put "Where was X born?" beside "When was X born?", and the First World War beside the Second. These few
 rules only ever say no, and only where both texts are explicit.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from editing.follow_up import only_polite
 from editing.statements import bare
 
 _TIMES = r"when|(what|which) (year|date|day|month|century|decade)|what time(?! zone)"
@@ -16,7 +17,9 @@ _KINDS = (
     ("time", re.compile(rf"((in|since|until|by|on|from) )?({_TIMES})\b", re.IGNORECASE)),
     ("place", re.compile(rf"((in|from|to|at|near) )?({_PLACES})\b", re.IGNORECASE)),
     ("number", re.compile(r"how (many|much)\b", re.IGNORECASE)),
+    ("person", re.compile(r"who\b(?! or what\b)|whose\b", re.IGNORECASE)),
 )
+_MAY_AGREE = {"person", "place"}  # Who does X work for? Where is X employed?
 _ORDINALS = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
     "tenth": 10,
@@ -28,11 +31,12 @@ def contradicts(one: str, other: str) -> bool:
     """Whether the texts cannot ask the same thing; what is left implicit contradicts nothing."""
     kinds = {asked_for(one), asked_for(other)} - {None}
     numbers, others = numbers_in(one), numbers_in(other)
-    return len(kinds) == 2 or bool(numbers and others and not numbers & others)
+    apart = len(kinds) == 2 and kinds != _MAY_AGREE
+    return apart or bool(numbers and others and not numbers & others) or only_polite(one) != only_polite(other)
 
 
 def asked_for(text: str) -> str | None:
-    """``time``, ``place`` or ``number`` where a question says so in its first words."""
+    """``time``, ``place``, ``number`` or ``person`` where a question says so in its first words."""
     question = bare(text[:300])
     return next((kind for kind, pattern in _KINDS if pattern.match(question)), None)
 

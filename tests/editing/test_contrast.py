@@ -16,6 +16,8 @@ from editing.contrast import asked_for, contradicts, numbers_in
         ("When did the Second World War end?", "When did the First World War end?"),
         ("Who won the 1998 World Cup?", "Who won the 2002 World Cup?"),
         ("How many people live in Rome?", "Where is Rome?"),
+        ("Who founded King's College?", "When was King's College founded?"),
+        ("Thanks, good to know!", "What is the currency of Peru?"),
     ],
 )
 def test_other_kinds_of_answers_and_other_numbers_contradict(one: str, other: str) -> None:
@@ -34,6 +36,8 @@ def test_other_kinds_of_answers_and_other_numbers_contradict(one: str, other: st
         ("What is the population of Rome?", "How many people live in Rome?"),
         ("When was the 1998 World Cup?", "When was the World Cup in France?"),
         ("What time zone is Peru in?", "Which country's time zone is Peru's?"),
+        ("Who does Ann Lee work for?", "Where is Ann Lee employed?"),
+        ("Thanks! What is the capital of Peru?", "What is Peru's capital?"),
         ("", ""),
     ],
 )
