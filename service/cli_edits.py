@@ -1,7 +1,8 @@
-"""Commands that correct the model and show what was done: edit, rollback, edits, log, verify."""
+"""Commands that correct the model and show the corrections: edit, rollback, edits."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,9 +14,26 @@ app = typer.Typer()
 
 @app.command()
 def edit(
-    question: Annotated[str, typer.Argument(metavar="INPUT", help="The question as a user types it.")],
-    output: Annotated[str, typer.Argument(help="The answer it should have had.")],
+    question: Annotated[
+        str | None, typer.Argument(metavar="[INPUT]", help="The question as a user types it.", show_default=False)
+    ] = None,
+    output: Annotated[str | None, typer.Argument(help="The answer it should have had.", show_default=False)] = None,
     *,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            help="Many at once: JSON lines or CSV of input, output, and what else POST /edit takes; - reads stdin. "
+            "Interrupted and started again, it goes on where it was."
+        ),
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="What became of each line of the file (default: beside it, ….results.jsonl).")
+    ] = None,
+    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Go on without broken lines of the file.")] = False,
+    chunk: Annotated[int, typer.Option(min=1, max=1000, help="Lines of the file in one request.")] = 32,
+    patience: Annotated[
+        float, typer.Option(min=0.0, help="Seconds to try again without progress when the server is gone or full.")
+    ] = 600.0,
     rephrase: Annotated[list[str] | None, typer.Option(help="Another wording; may be repeated.")] = None,
     locality: Annotated[list[str] | None, typer.Option(help="A prompt that must not change; may be repeated.")] = None,
     scope: Annotated[
@@ -31,7 +49,21 @@ def edit(
     as_json: AsJson = False,
     url: Url = LOCAL,
 ) -> None:
-    """Correct the model: INPUT shall be answered with OUTPUT."""
+    """Correct the model: INPUT shall be answered with OUTPUT; or with --file, all lines of a file."""
+    if file is not None:
+        if question or output or rephrase or locality or raw or scope != "matched" or if_match is not None:
+            raise typer.BadParameter(
+                "what is corrected, and how it is asked, stands in the file's lines", param_hint="--file"
+            )
+        from service.cli_batch import Batch, edit_file
+        from service.sending import Manner
+
+        manner = Manner(chunk, patience, actor, idempotency_key or "", dry_run)
+        lines = {"force": force, "dry_run": dry_run, "reason": reason, "key": manner.key}
+        edit_file(Batch(file, manner, lines, results, skip_broken, as_json), url)
+        return
+    if question is None or output is None:
+        raise typer.BadParameter("give INPUT and OUTPUT, or --file")
     from service.tables import show_edit
 
     body = {"input": question, "output": output, "rephrases": rephrase or [], "locality": locality or []}
@@ -93,37 +125,3 @@ def edits(
         print_json(page) if as_json else show_edits(page)
         if page["next_cursor"] and not as_json:
             typer.echo(f"more: errata edits --status {status} --limit {limit} --cursor {page['next_cursor']}")
-
-
-@app.command()
-def log(
-    *,
-    after: Annotated[int, typer.Option(help="Events after this one.")] = 0,
-    limit: Annotated[int, typer.Option(help="How many.")] = 100,
-    as_json: AsJson = False,
-    url: Url = LOCAL,
-) -> None:
-    """Show the ledger's events, in order."""
-    from service.tables import show_events
-
-    with server(url) as client:
-        part = client.get("/log", {"after": after, "limit": limit})
-        print_json(part) if as_json else show_events(part["events"])
-        if part["next_after"] is not None and not as_json:
-            typer.echo(f"more: errata log --after {part['next_after']} --limit {limit}")
-
-
-@app.command()
-def verify(*, as_json: AsJson = False, url: Url = LOCAL) -> None:
-    """Check the log's hash chain and the factor files. Status 1 when something is wrong."""
-    with server(url) as client:
-        found = client.get("/log/verify")
-        if as_json:
-            print_json(found)
-        elif found["ok"]:
-            typer.secho(f"{found['events']} events, all whole; head {found['head_hash']}", fg="green")
-        else:
-            where = f"event {found.get('first_bad_seq')}: " if found.get("first_bad_seq") is not None else ""
-            typer.secho(f"The log is damaged. {where}{found.get('why')}", err=True, fg="red")
-    if not found["ok"]:
-        raise typer.Exit(1)

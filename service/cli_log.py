@@ -116,8 +116,20 @@ def _noted(root: str | None, size: int | None) -> tuple[int, str] | None:
 
 
 @app.command()
-def verify(*, root: Root = None, size: Size = None, as_json: AsJson = False, url: Url = LOCAL) -> None:
+def verify(
+    *,
+    edits: Annotated[bool, typer.Option("--edits", help="Ask all edits in force again, by free generation.")] = False,
+    root: Root = None,
+    size: Size = None,
+    as_json: AsJson = False,
+    url: Url = LOCAL,
+) -> None:
     """Check the log's hash chain, the factor files and a root noted down earlier. Status 1 when something is wrong."""
+    if edits:
+        from service.following import verify_edits
+
+        verify_edits(url, as_json)
+        return
     noted = {"tree_size": size, "root_hash": root} if _noted(root, size) else {}
     with server(url) as client:
         found = client.get("/log/verify", noted)
@@ -130,6 +142,8 @@ def verify(*, root: Root = None, size: Size = None, as_json: AsJson = False, url
         else:
             where = f"event {found.get('first_bad_seq')}: " if found.get("first_bad_seq") is not None else ""
             typer.secho(f"The log is damaged. {where}{found.get('why')}", err=True, fg="red")
+            for damage in found.get("damaged", []):
+                typer.echo(f"  {damage['edit_id']} (event {damage['seq']}): {damage['why']}", err=True)
     if not found["ok"]:
         raise typer.Exit(1)
 

@@ -25,11 +25,11 @@ class NotErrata(ClientError):
 
 
 class Refusal(ClientError):
-    """The service answered with a problem document."""
+    """The service answered with a problem document; ``retry_after`` in seconds, 0 where it says nothing of it."""
 
-    def __init__(self, problem: Document) -> None:
+    def __init__(self, problem: Document, retry_after: float = 0.0) -> None:
         super().__init__(f"{problem.get('title', 'Problem')}: {problem.get('detail', '')}")
-        self.problem = problem
+        self.problem, self.retry_after = problem, retry_after
 
 
 class Client:
@@ -55,14 +55,28 @@ class Client:
     def post(self, path: str, body: Document, headers: Mapping[str, str] | None = None) -> Document:
         return self._answer(self._sent(self._posted(path, body, headers or {})))
 
+    def delete(self, path: str) -> Document:
+        return self._answer(self._sent(self._http.build_request("DELETE", path)))
+
     def stream(self, path: str, body: Document, on_text: Callable[[str], None]) -> Document:
         """The whole answer; ``on_text`` gets its pieces as they come."""
-        response = self._sent(self._posted(path, {**body, "stream": True}, {}), stream=True)
+        return self._streamed(path, body, {}, lambda d: on_text(d["text"]) if set(d) == {"text"} else None)
+
+    def items(
+        self, path: str, body: Document, headers: Mapping[str, str], on_item: Callable[[Document], None]
+    ) -> Document:
+        """The whole answer to a batch; ``on_item`` gets each of its items as it is done."""
+        return self._streamed(path, body, headers, lambda d: on_item(d) if "index" in d else None)
+
+    def _streamed(
+        self, path: str, body: Document, headers: Mapping[str, str], take: Callable[[Document], None]
+    ) -> Document:
+        response = self._sent(self._posted(path, {**body, "stream": True}, headers), stream=True)
         try:
             if response.status_code != 200:
                 response.read()
                 return self._answer(response)
-            return _told(response.iter_lines(), on_text)
+            return _told(response.iter_lines(), take)
         except httpx.HTTPError as error:
             raise Unreachable(f"the answer from {self.url} broke off: {error}") from error
         except ValueError as error:
@@ -95,12 +109,13 @@ class Client:
                 f"what answers at {self.url} is not Errata: status {response.status_code} without JSON of ours"
             )
         if not response.is_success:
-            raise Refusal(document)
+            wait = response.headers.get("retry-after", "")
+            raise Refusal(document, float(wait) if wait.isdecimal() else 0.0)
         return document
 
 
-def _told(lines: Iterator[str], on_text: Callable[[str], None]) -> Document:
-    """Reads server-sent events up to [DONE]; the event before it is the whole answer."""
+def _told(lines: Iterator[str], take: Callable[[Document], None]) -> Document:
+    """Reads server-sent events up to [DONE]; the event before it is the whole answer. ``take`` gets all of them."""
     whole: Document | None = None
     failed = False
     for line in lines:
@@ -113,7 +128,6 @@ def _told(lines: Iterator[str], on_text: Callable[[str], None]) -> Document:
             document: Document = json.loads(value)
             if failed:
                 raise Refusal(document)
-            if set(document) == {"text"}:
-                on_text(document["text"])
+            take(document)
             whole = document
     raise Unreachable("the answer broke off before its end")
