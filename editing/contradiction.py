@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from editing.edit import EditRequest
-from editing.scope import SAME, ScopeIndex, Wordings, names_in
+from editing.scope import ScopeIndex
+from editing.scope_verdict import SAME
 from editing.verify import normalise
+from editing.wordings import Wordings, names_in
 
 Pair = tuple[int, int]  # places in the batch, the earlier one first
 

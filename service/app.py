@@ -16,8 +16,10 @@ from editing.ledger import Ledger
 from editing.prompts import PromptEncoder
 from editing.scope import ScopeIndex
 from editing.scope_head import Member, ScopeHead, TextVectors
+from editing.scope_vectors import WordingVectors
 from editing.store import EditStore
 from editing.untrained import untrained_editor
+from editing.vector_file import VectorFile
 from retrieval.encoder import Encoder
 from service.answering import Answerer
 from service.base_model import BaseModel, load_base_model
@@ -84,11 +86,9 @@ def build_pipeline(settings: Settings, stack: ExitStack, say: Say) -> Pipeline:
     say(f"model {base.name} ({str(base.model.dtype).removeprefix('torch.')}, {settings.compute_threads} threads)")
     encoder = Encoder.load(settings.encoder)
     editor = open_editor(settings, base, encoder, say)
-    scope = ScopeIndex(
-        editor.scope if editor else ScopeHead([Member(encoder.dimension)]), vectoriser(encoder), encoder.dimension
-    )
+    scope = open_scope(home, editor, encoder, say)
     ledger = stack.enter_context(Ledger(f"sqlite:///{_made(home) / 'ledger.db'}"))
-    book = compute.run(EditRecordBook, ledger, EditStore(home / "edits"), scope)
+    book = compute.run(EditRecordBook, ledger, EditStore(home / "edits"), scope, say)
     say(f"ledger at revision {book.refresh().revision}, {len(book.refresh().active)} edits in force")
     glance_at_start(book.health, say)
     prompts = PromptBuilder(PromptEncoder(base.tokenizer), base.context)
@@ -117,6 +117,17 @@ def open_editor(settings: Settings, base: BaseModel, encoder: Encoder, say: Say)
     else:
         say(f"{base.name} is edited by constrained {untrained.name}; 'errata train' makes an editor of its own for it")
     return untrained
+
+
+def open_scope(home: Path, editor: Editor | None, encoder: Encoder, say: Say) -> ScopeIndex:
+    """The scope index with the vectors kept under ``home``; a cache, so the service runs without it as well."""
+    head, vectorise = editor.scope if editor else ScopeHead([Member(encoder.dimension)]), vectoriser(encoder)
+    try:
+        file = VectorFile(home / "scope", encoder.digest, encoder.dimension)
+    except OSError as error:
+        say(f"{home / 'scope'} cannot be used ({error}); wordings are embedded again at each start")
+        file = None
+    return ScopeIndex(head, vectorise, encoder.dimension, WordingVectors(vectorise, file, say))
 
 
 def vectoriser(encoder: Encoder) -> Callable[[Sequence[str]], list[TextVectors]]:

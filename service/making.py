@@ -13,10 +13,10 @@ from editing.compute import edit_sequences
 from editing.edit import Deltas, Edit, EditRequest
 from editing.prompts import TargetSequence
 from editing.refine import refine_many, settled_many
-from editing.scope import Wordings
 from editing.scope_head import TextVectors
 from editing.state import State
 from editing.verify import Verification, verify
+from editing.wordings import Wordings
 from service.base_model import BaseModel
 from service.compute import ComputeThread
 from service.engines import Engine, SamplingParams

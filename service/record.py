@@ -3,54 +3,65 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+
+from editing.columns import Column
 from editing.edit import Edit, EditRequest
 from editing.errors import CorruptLedger, UnknownEdit
 from editing.events import Draft, Event
 from editing.history import History
 from editing.ledger import Ledger, Verification
-from editing.scope import SAME, ScopeIndex, Wordings, names_in
-from editing.state import State
+from editing.scope import ScopeIndex
+from editing.scope_verdict import SAME
+from editing.state import Mask, State
 from editing.store import EditStore
+from editing.wordings import Wordings, names_in
 from service.health import FactorHealth
 from service.usecases import EditChoice
 
+T = TypeVar("T")
 KEPT_FACTORS = 256  # edits whose factors stay in memory
+KEPT_EVENTS = 256
+PAGE = 1000  # events read at once
+PATIENCE = 2.0  # seconds after which progress is told
 Candidate = tuple[str, Wordings]
+Say = Callable[[str], None]
 
 
 class EditRecordBook:
     """Everything recorded, caught up with the ledger at every question, so that several processes agree.
 
+    Of an edit it keeps in memory its place, its wordings and whether it is global; events are read when asked for.
+
     Args:
         ledger: what happened.
         store: factor files.
         scope: wordings of all edits.
+        say: hears how far reading a long ledger has come.
     """
 
-    def __init__(self, ledger: Ledger, store: EditStore, scope: ScopeIndex) -> None:
-        self.ledger, self.store, self.scope = ledger, store, scope
+    def __init__(self, ledger: Ledger, store: EditStore, scope: ScopeIndex, say: Say = lambda _: None) -> None:
+        self.ledger, self.store, self.scope, self.say = ledger, store, scope, say
         self.health = FactorHealth(store)
         self._history = History()
-        self._applied: dict[str, Event] = {}
+        self._global = Column(bool)  # by ordinal
+        self._events: OrderedDict[str, Event] = OrderedDict()
         self._kept: OrderedDict[str, Edit] = OrderedDict()
         self._lock = threading.RLock()
         self.refresh()
 
     def refresh(self) -> State:
         """The state now, with every event that any process has appended."""
-        known = self._history.revision
-        if self.ledger.head() > known:
+        head = self.ledger.head()
+        if head > self._history.revision:
             with self._lock:
-                events = self.ledger.events(after=self._history.revision)
-                for event in events:
-                    if event.kind == "apply":
-                        self._take_in(event)
-                self._history.extend(events)
+                self._catch_up(head)
         return self._history.state()
 
     def state(self, revision: int | None) -> State:
@@ -68,9 +79,9 @@ class EditRecordBook:
         Raises:
             UnknownEdit
         """
-        if edit_id not in self._applied:
+        if self._history.roster.ordinal(edit_id) < 0:
             raise UnknownEdit(f"there is no edit {edit_id}")
-        return self._applied[edit_id]
+        return self._remembered(self._events, edit_id, KEPT_EVENTS, self._read)
 
     def request(self, edit_id: str) -> EditRequest:
         return request_of(self.event(edit_id).request or {})
@@ -81,17 +92,7 @@ class EditRecordBook:
         Raises:
             UnknownEdit, DamagedEdit
         """
-        event = self.event(edit_id)
-        with self._lock:
-            if edit_id in self._kept:
-                self._kept.move_to_end(edit_id)
-                return self._kept[edit_id]
-        edit = Edit(edit_id, request_of(event.request or {}), self.health.factors(edit_id), event.factors or "")
-        with self._lock:
-            self._kept[edit_id] = edit
-            while len(self._kept) > KEPT_FACTORS:
-                self._kept.popitem(last=False)
-        return edit
+        return self._remembered(self._kept, edit_id, KEPT_FACTORS, self._load)
 
     def without(self, state: State, ids: Collection[str]) -> State:
         """The state as if these edits had not been recorded."""
@@ -99,15 +100,19 @@ class EditRecordBook:
 
     def everywhere(self, state: State) -> list[str]:
         """Edits in force that act on every prompt."""
-        return [i for i in state.active if self._is_global(i)]
+        return [state.roster.ids[n] for n in np.flatnonzero(state.in_force & self._globals(state))]
 
     def in_force(
-        self, about: str, state: State, choice: EditChoice = "active", candidate: Candidate | None = None
+        self,
+        about: str | Sequence[str],
+        state: State,
+        choice: EditChoice = "active",
+        candidate: Candidate | None = None,
     ) -> list[str]:
         """Ids of the edits that act on a prompt, in ledger order: all global ones and the best matched one.
 
         Args:
-            about: what the prompt asks.
+            about: what the prompt asks; of several readings the one that matches an edit best decides.
             choice: ``none``, or exact ids, which then act whatever their scope.
             candidate: an edit not recorded yet that takes part as if it were the last.
 
@@ -118,36 +123,36 @@ class EditRecordBook:
             return []
         if not isinstance(choice, str):
             for edit_id in choice:
-                if edit_id not in state.statuses:
+                if edit_id not in state:
                     raise UnknownEdit(f"there is no edit {edit_id} at revision {state.revision}")
-            return sorted(set(choice), key=lambda i: self.event(i).seq)
-        everywhere = [i for i in state.active if self._is_global(i)]
-        matched = [i for i in state.active if not self._is_global(i)]
-        best = self.scope.rank(about, matched, candidate)[:1] if matched or candidate else []
-        chosen = {*everywhere, *(match.edit_id for match in best)}
-        own = [candidate[0]] if candidate and candidate[0] in chosen else []
-        return [*(i for i in state.active if i in chosen), *own]
+            return sorted(set(choice), key=state.roster.ordinal)
+        everywhere = self.everywhere(state)
+        best = self.scope.best(about, state.in_force & ~self._globals(state), candidate)
+        if best is None:
+            return everywhere
+        if candidate and best.edit_id == candidate[0]:
+            return [*everywhere, best.edit_id]
+        return sorted([*everywhere, best.edit_id], key=state.roster.ordinal)
 
     def superseded(self, request: EditRequest, state: State, margin: float) -> tuple[str, ...]:
         """Edits in force of the same kind that the new request takes the place of: those that ask the very same.
 
         Asking nearly the same of another name ("Guinea", "Guinea-Bissau") does not count, however alike it sounds.
         """
-        rivals = [i for i in state.active if self._is_global(i) == (request.scope == "global")]
+        rivals = state.in_force & (self._globals(state) == (request.scope == "global"))
         named = names_in(request.input)
         certain = [
             match.edit_id
             for match in self.scope.rank(request.input, rivals)
-            if match.score == SAME
-            or (match.score >= margin and named and named == names_in(self.request(match.edit_id).input))
+            if match.score == SAME or (match.score >= margin and named and named == names_in(match.input))
         ]
-        return tuple(sorted(certain, key=lambda i: self.event(i).seq))
+        return tuple(sorted(certain, key=state.roster.ordinal))
 
     def append(self, draft: Draft, after: int, wordings: Wordings | None = None) -> Event:
         """Record an event; raises LedgerConflict when the head has moved, StorageError when the disk refuses."""
+        if wordings is not None:
+            self.scope.keep(wordings)  # first, so that whoever reads the event finds them
         event = self.ledger.append(draft, after)
-        if wordings is not None and event.edit_id:
-            self.scope.add(event.edit_id, wordings)
         self.refresh()
         return event
 
@@ -161,22 +166,70 @@ class EditRecordBook:
             return Verification(False, checked.events, checked.head_hash, damaged[0].seq, damaged[0].why)
         return checked
 
-    def _take_in(self, event: Event) -> None:
-        edit_id = event.edit_id or ""
-        self._applied[edit_id] = event
-        self.health.expect(event)
-        if edit_id not in self.scope:
-            self.scope.add(edit_id, self.scope.wordings(request_of(event.request or {})))
+    def _catch_up(self, head: int) -> None:
+        began = time.monotonic()
+        while self._history.revision < head:
+            events = self.ledger.events(after=self._history.revision, limit=PAGE)
+            if not events:
+                return
+            self._take_in([event for event in events if event.kind == "apply"])
+            for event in events:
+                if event.kind == "redact":
+                    self._forget(event.edit_id or "")
+            self._history.extend(events)
+            if time.monotonic() - began > PATIENCE:
+                began = time.monotonic()
+                self.say(f"ledger read up to event {events[-1].seq} of {head}")
 
-    def _is_global(self, edit_id: str) -> bool:
-        return (self.event(edit_id).request or {}).get("scope") == "global"
+    def _take_in(self, applied: Sequence[Event]) -> None:
+        """Before they are history, so that a state never names an edit that scope lacks."""
+        requests = [None if event.redacted else request_of(event.request or {}) for event in applied]
+        self.scope.add_all([(event.edit_id or "", r) for event, r in zip(applied, requests, strict=True)])
+        known = len(self._global)  # more than are history where an event after them could not be taken
+        first = len(self._history.roster)
+        self._global.extend([(e.request or {}).get("scope") == "global" for e in applied][known - first :])
+        for event in applied:
+            self.health.expect(event)
+
+    def _forget(self, edit_id: str) -> None:
+        """Its texts were erased."""
+        self.scope.forget(edit_id)
+        with self._lock:
+            self._events.pop(edit_id, None)
+            self._kept.pop(edit_id, None)
+
+    def _globals(self, state: State) -> Mask:
+        """(n,), which of the state's edits act on every prompt."""
+        return self._global.values[: len(state.marks)]
+
+    def _read(self, edit_id: str) -> Event:
+        event = self.ledger.applied(edit_id)
+        if event is None:
+            raise UnknownEdit(f"there is no edit {edit_id}")
+        return event
+
+    def _load(self, edit_id: str) -> Edit:
+        event = self.event(edit_id)
+        return Edit(edit_id, request_of(event.request or {}), self.health.factors(edit_id), event.factors or "")
+
+    def _remembered(self, kept: OrderedDict[str, T], edit_id: str, most: int, make: Callable[[str], T]) -> T:
+        with self._lock:
+            if edit_id in kept:
+                kept.move_to_end(edit_id)
+                return kept[edit_id]
+        made = make(edit_id)
+        with self._lock:
+            kept[edit_id] = made
+            while len(kept) > most:
+                kept.popitem(last=False)
+        return made
 
 
 def request_of(stored: Mapping[str, Any]) -> EditRequest:
-    """The request as recorded in an event."""
+    """The request as recorded in an event; erased texts are empty."""
     return EditRequest(
-        stored["input"], stored["output"], bool(stored.get("raw")),
-        tuple(stored.get("rephrases", ())), tuple(stored.get("locality", ())), stored.get("scope", "matched"),
+        stored["input"] or "", stored["output"] or "", bool(stored.get("raw")),
+        tuple(stored.get("rephrases") or ()), tuple(stored.get("locality") or ()), stored.get("scope", "matched"),
     )  # fmt: skip
 
 

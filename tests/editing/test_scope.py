@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from editing.edit import EditRequest
-from editing.scope import SAME, ScopeIndex, names_in, wording_key
+from editing.scope import ScopeIndex
 from editing.scope_head import Member, ScopeHead, Texts, TextVectors
+from editing.scope_verdict import SAME
+from editing.wordings import names_in, wording_key
 
 DIM = 64
 CAPITAL = "What is the capital of Dorne?"
@@ -148,11 +150,11 @@ def test_own_wording_wins_over_a_locality_prompt_of_the_same_text(index: ScopeIn
 
 
 def test_of_equals_the_later_edit_is_first(index: ScopeIndex) -> None:
-    """Two edits of one wording: the later in the order given wins, whichever was indexed first."""
+    """Two edits of one wording: the one that was added later wins, for the wording itself and for one near it."""
     add(index, "ed_2", CAPITAL)
     add(index, "ed_1", CAPITAL)
-    assert found(index, CAPITAL, "ed_1", "ed_2") == ["ed_2", "ed_1"]
-    assert found(index, CAPITAL, "ed_2", "ed_1") == ["ed_1", "ed_2"]
+    for prompt in (CAPITAL, "And what is the capital of Dorne?"):
+        assert found(index, prompt, "ed_1", "ed_2") == found(index, prompt, "ed_2", "ed_1") == ["ed_1", "ed_2"]
 
 
 def test_nearer_edit_is_first(index: ScopeIndex) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from editing.edit import EditRequest
 from editing.errors import EditNotActive, UnknownEdit, UnknownRevision
 from editing.events import Draft, Event
-from editing.scope import Wordings
+from editing.wordings import Wordings
 from service.app import build_pipeline
 from service.engines import SamplingParams
 from service.engines.local import LocalEngine

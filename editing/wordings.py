@@ -1,0 +1,65 @@
+"""The wordings that an edit answers to, and when two texts are the same wording."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from editing.scope_head import TextVectors
+
+_SIGNS = ".,;:!?\"'()[]"
+_OPENING = frozenset(
+    {"what", "who", "whom", "whose", "where", "when", "which", "how", "why", "name", "tell", "give", "please"}
+    | {"in", "on", "at", "is", "are", "was", "were", "do", "does", "did", "can", "could", "the", "a", "an", "of"}
+    | {"to", "from", "by", "with", "i"}
+)
+_NOTHING = frozenset("PZC")  # categories of characters that say nothing: punctuation, white space, control
+
+
+@dataclass(frozen=True, eq=False)
+class Wordings:
+    """What one edit answers to, and the prompts that its author set apart.
+
+    Attributes:
+        texts, own: vectors and texts of the wordings, the edit's input first.
+        keys: their ``wording_key``.
+        apart, set_apart: vectors and texts of the prompts set apart.
+        apart_keys: their keys, but those of the edit's own wordings.
+        input: the edit's input.
+    """
+
+    texts: tuple[TextVectors, ...]
+    keys: frozenset[str]
+    apart: tuple[TextVectors, ...] = ()
+    apart_keys: frozenset[str] = frozenset()
+    input: str = ""
+    own: tuple[str, ...] = ()
+    set_apart: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, own: Sequence[str], apart: Sequence[str], vectors: Sequence[TextVectors]) -> Self:
+        """From texts, the input first, and the vectors of all of them in this order."""
+        keys, count = frozenset(map(wording_key, own)), len(own)
+        apart_keys = frozenset(map(wording_key, apart)) - keys
+        texts, others = tuple(vectors[:count]), tuple(vectors[count:])
+        return cls(texts, keys, others, apart_keys, own[0] if own else "", tuple(own), tuple(apart))
+
+
+def wording_key(text: str) -> str:
+    """Equal for texts that differ in case, white space, and signs at the ends only: C and C++ are two questions."""
+    key = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return key.strip(" ?!.:…\"'“”‘’«»") or key
+
+
+def says_something(text: str) -> bool:
+    """Whether anything is left to compare once punctuation, white space and control characters are gone."""
+    return any(unicodedata.category(character)[0] not in _NOTHING for character in unicodedata.normalize("NFKC", text))
+
+
+def names_in(text: str) -> frozenset[str]:
+    """Words that name something: capitalised, or with a digit; a question's first word is none."""
+    words = [word.strip(_SIGNS).removesuffix("'s").removesuffix("’s") for word in text.replace("-", " ").split()]
+    named = [w for w in words if w[:1].isupper() or any(c.isdigit() for c in w)]
+    return frozenset(w.casefold() for w in named) - _OPENING
