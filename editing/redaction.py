@@ -33,7 +33,7 @@ def texts_in(content: Tree) -> dict[str, Any]:
     """The part of an object that is or holds text: strings and lists. Numbers, booleans, nulls, names are none."""
     found: dict[str, Any] = {}
     for name, value in content.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             if inner := texts_in(value):
                 found[name] = inner
         elif isinstance(value, str | list | tuple) and name not in WORDS:
@@ -49,7 +49,7 @@ def commitments_to(texts: Tree, salt: str, names: tuple[str, ...] = ()) -> dict[
     """
     made: dict[str, Any] = {}
     for name, text in texts.items():
-        if isinstance(text, Mapping):
+        if isinstance(text, dict):
             made[name] = commitments_to(text, salt, (*names, name))
         else:
             made[name] = hashlib.sha256(canonical([salt, [*names, name], text]).encode()).hexdigest()
@@ -58,7 +58,7 @@ def commitments_to(texts: Tree, salt: str, names: tuple[str, ...] = ()) -> dict[
 
 def erased(texts: Tree) -> dict[str, Any]:
     """Null in the place of each text."""
-    return {name: erased(text) if isinstance(text, Mapping) else None for name, text in texts.items()}
+    return {name: erased(text) if isinstance(text, dict) else None for name, text in texts.items()}
 
 
 def without(content: Tree, names: Tree) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def without(content: Tree, names: Tree) -> dict[str, Any]:
         inner = names.get(name)
         if inner is None:
             kept[name] = value
-        elif isinstance(inner, Mapping) and isinstance(value, Mapping):
+        elif isinstance(inner, dict) and isinstance(value, dict):
             kept[name] = without(value, inner)
     return kept
 
@@ -81,9 +81,9 @@ def joined(content: Tree, leaves: Tree) -> dict[str, Any]:
     """
     whole = dict(content)
     for name, leaf in leaves.items():
-        if isinstance(leaf, Mapping):
+        if isinstance(leaf, dict):
             inner = whole.get(name)
-            if not isinstance(inner, Mapping):
+            if not isinstance(inner, dict):
                 raise ValueError(f"no object {name!r} to put texts into")
             whole[name] = joined(inner, leaf)
         elif whole.get(name) is not None:
@@ -104,8 +104,8 @@ def picked(content: Tree, names: Tree) -> dict[str, Any]:
         if name not in content:
             raise ValueError(f"{name!r} is missing")
         value = content[name]
-        if isinstance(inner, Mapping):
-            if not isinstance(value, Mapping):
+        if isinstance(inner, dict):
+            if not isinstance(value, dict):
                 raise ValueError(f"{name!r} is no object")
             found[name] = picked(value, inner)
         else:
