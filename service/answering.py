@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from editing.conversation import readings
 from editing.state import State
 from editing.verify import normalise
 from index.passages import Hit
@@ -35,7 +36,7 @@ class Answerer:
     def ask(self, retriever: Retriever, query: AskQuery, state: State, on_text: OnPiece | None) -> AskAnswer:
         """An edit in force for the question answers it; otherwise the passages stand in the prompt."""
         hits = self.compute.run(retriever.search, query.question, query.k)
-        used = self.compute.run(self.book.in_force, query.question, state, query.edits)
+        used = self.compute.run(self.book.in_force, readings([("user", query.question)]), state, query.edits)
         edits = [self.book.edit(i) for i in used]
         max_tokens = query.params.max_tokens
         if edits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from editing.conversation import readings
 from editing.prompts import PromptEncoder
 from index.passages import Hit
 from service.engines import Prompt
@@ -16,10 +17,10 @@ _ASK = "Answer the question in a few words, using the passages.\n\n{passages}\n\
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prompt ready for the engine. ``about`` is what the user asks, for the scope of edits."""
+    """A prompt ready for the engine. ``about`` is what the user may be asking, for the scope of edits."""
 
     ids: Prompt
-    about: str
+    about: tuple[str, ...]
 
 
 class PromptBuilder:
@@ -36,19 +37,19 @@ class PromptBuilder:
     def of_query(self, query: GenerateQuery) -> Prepared:
         """Raises InvalidPrompt where prompt and answer together do not fit, or nothing is left of the prompt."""
         if query.messages:
-            about = next(m.content for m in reversed(query.messages) if m.role == "user")
-            self._check_size("messages", "".join(m.content for m in query.messages))
-            ids = self.encoder.messages([(m.role, m.content) for m in query.messages])
+            turns = [(m.role, m.content) for m in query.messages]
+            self._check_size("messages", "".join(content for _, content in turns))
+            ids, about = self.encoder.messages(turns), readings(turns)
         else:
-            about = query.prompt or ""
-            self._check_size("prompt", about)
-            ids = self.encoder.prompt(about, query.raw)
+            text = query.prompt or ""
+            self._check_size("prompt", text)
+            ids, about = self.encoder.prompt(text, query.raw), (text,) if query.raw else readings([("user", text)])
         return Prepared(self._fitting("messages" if query.messages else "prompt", ids, query.params.max_tokens), about)
 
     def question(self, text: str, field: str, max_tokens: int, raw: bool = False) -> Prepared:
         """A plain question; ``field`` is named in the error."""
         self._check_size(field, text)
-        return Prepared(self._fitting(field, self.encoder.prompt(text, raw), max_tokens), text)
+        return Prepared(self._fitting(field, self.encoder.prompt(text, raw), max_tokens), (text,))
 
     def with_passages(self, question: str, hits: Sequence[Hit], max_tokens: int) -> tuple[Prepared, int]:
         """The question behind as many of the best passages as fit; also how many those are."""
@@ -58,7 +59,7 @@ class PromptBuilder:
             )
             ids = self.encoder.prompt(_ASK.format(passages=passages, question=question), raw=False)
             if len(ids) + max_tokens <= self.context:
-                return Prepared(ids, question), used
+                return Prepared(ids, (question,)), used
         return self.question(question, "question", max_tokens), 0
 
     def _check_size(self, field: str, text: str) -> None:
