@@ -82,26 +82,25 @@ def _beside(batch: Batch) -> Path:
 
 
 def _expect_same_server(client: Client, results: Results) -> None:
-    """Results of another server say nothing of what this one has done."""
+    """A server answers, and the results are its own: those of another say nothing of what this one has done."""
     made = [row["id"] for row in results.rows.values() if row["id"]]
-    if not made:
-        return
     try:
-        client.get(f"/edits/{made[-1]}")
+        client.get(f"/edits/{made[-1]}" if made else "/model")
     except Refusal as refusal:
-        if refusal.problem.get("status") != 404:
+        if not made or refusal.problem.get("status") != 404:
             raise
         said = f"{results.path} tells of edits that this server does not know ({made[-1]})"
         raise OtherResults(f"{said}; name another with --results, or move it") from None
 
 
 def _send(client: Client, results: Results, batch: Batch) -> None:
-    with _progress(results) as advance:
-        Sender(client, results, batch.manner, lambda _: advance()).run()
+    with _progress(results) as (advance, say):
+        Sender(client, results, batch.manner, lambda _: advance(), say).run()
 
 
 @contextmanager
-def _progress(results: Results) -> Iterator[Callable[[], None]]:
+def _progress(results: Results) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
+    """What moves the bar, and what writes a line above it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -118,7 +117,10 @@ def _progress(results: Results) -> Iterator[Callable[[], None]]:
 
         done = len(results.rows)
         task = bar.add_task("", total=len(results.corrections), completed=done, refused=refused())
-        yield lambda: bar.update(task, completed=len(results.rows), refused=refused())
+        yield (
+            lambda: bar.update(task, completed=len(results.rows), refused=refused()),
+            lambda said: bar.console.print(said, markup=False, highlight=False),
+        )
 
 
 def _summary(reading: Reading, results: Results, batch: Batch) -> dict[str, Any]:

@@ -39,15 +39,18 @@ class Sender:
     """Brings corrections to the server, each once.
 
     Args:
-        on_item: hears of each correction that is done, with its item of the reply.
+        on_item: hears of each correction that is done.
+        on_wait: hears why the sender waits, before it does.
         sleep, clock: the world's, or a test's.
     """
 
     def __init__(
         self, client: Client, results: Results, manner: Manner, on_item: Callable[[Correction], None],
+        on_wait: Callable[[str], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self.client, self.results, self.manner, self.on_item = client, results, manner, on_item
+        self.client, self.results, self.manner = client, results, manner
+        self.on_item, self.on_wait = on_item, on_wait
         self.sleep, self.clock = sleep, clock
 
     def run(self) -> None:
@@ -119,6 +122,7 @@ class Sender:
                 last, pause = self.clock(), 1.0
             if self.clock() - last + max(wanted, pause) > self.manner.patience:
                 raise error
+            self.on_wait(f"{error}; trying again in {max(wanted, pause):.0f} s")
             self.sleep(max(wanted, pause))
             pause = min(2 * pause, LONGEST_PAUSE)
 

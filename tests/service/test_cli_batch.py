@@ -41,6 +41,8 @@ class BatchServer:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
+            if request.url.path == "/model":
+                return httpx.Response(200, json={})
             known = any(item["id"] == request.url.path.split("/")[-1] for item in self.recorded.values())
             return httpx.Response(200, json={}) if known else problem(404, "unknown-edit")
         body, key = json.loads(request.content), request.headers["idempotency-key"]
@@ -121,7 +123,7 @@ class World:
         with Client("http://x", httpx.MockTransport(self.server)) as client:
             Sender(
                 client, results, Manner(chunk, **manner), lambda one: self.told.append(one.line),
-                self.pauses.append, lambda: sum(self.pauses),
+                sleep=self.pauses.append, clock=lambda: sum(self.pauses),
             ).run()  # fmt: skip
         return results
 
