@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service import cli_answers, cli_edits, cli_training
+from service import cli_answers, cli_edits, cli_log, cli_training
 from service.terminal import LOCAL, AsJson, Url, print_json, server
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ def serve(
 
 app.add_typer(cli_answers.app)
 app.add_typer(cli_edits.app)
+app.add_typer(cli_log.app)
 app.add_typer(cli_training.app)
 app.add_typer(index, name="index")
 
