@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from editing.scope import wording_key
 from editing.verify import normalise
+from editing.wordings import wording_key
 from service.problems import field_errors
 from service.schemas import EditBody
 
