@@ -161,7 +161,7 @@ class ScopeIndex:
         for prompt, vectors in zip(readings, self.vectorise(readings), strict=True):
             places = self._candidates(prompt, vectors, mask)
             wordings = [self._stored(place) for place in places] + ([extra[1]] if extra else [])
-            found = scores(self.head, prompt, vectors, wordings)
+            found = scores(self.head, prompt, vectors, wordings, self._filled)
             for place, score in zip([*places, last], found, strict=False):
                 best[place] = max(score, best.get(place, -SAME))
         order = sorted(((score, place) for place, score in best.items() if score > 0), reverse=True)
@@ -198,8 +198,12 @@ class ScopeIndex:
         return ScopeMatch(entry.edit_id, score, entry.own[0] if entry.own else "")
 
     def _stored(self, place: int) -> Wordings:
-        _, own, apart = self._entries[place]
-        return Wordings.of(own, apart, self.vectors.kept([*own, *apart]))
+        return Wordings.of(self._entries[place].own, self._entries[place].apart)
+
+    def _filled(self, wordings: Wordings) -> Wordings:
+        if wordings.texts:
+            return wordings
+        return wordings.filled(self.vectors.kept([*wordings.own, *wordings.set_apart]))
 
     def _candidates(self, prompt: str, vectors: TextVectors, mask: Mask) -> list[int]:
         """Edits that a prompt may ask about: those that it is a wording of, latest first, then those nearest to it."""

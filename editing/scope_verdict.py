@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,16 +15,24 @@ NEAREST = 8  # wordings of one edit that the head compares a prompt with, and as
 Texts = Mapping[str, TextVectors]
 
 
-def scores(head: ScopeHead, prompt: str, vectors: TextVectors, several: Sequence[Wordings]) -> list[float]:
+def scores(
+    head: ScopeHead,
+    prompt: str,
+    vectors: TextVectors,
+    several: Sequence[Wordings],
+    filled: Callable[[Wordings], Wordings] = lambda wordings: wordings,
+) -> list[float]:
     """For each edit the log-odds above the threshold that the prompt asks what it answers; above 0 it is in scope.
 
     The head judges all texts at once, and a text that edits share once, so equal wordings have equal scores.
+
+    Args:
+        filled: gives wordings their vectors; called for those that the head is asked about.
     """
     certain = [_certain(prompt, wordings) for wordings in several]
     sides = {
         n: (_nearest(vectors, w.own, w.texts), _nearest(vectors, w.set_apart, w.apart))
-        for n, w in enumerate(several)
-        if certain[n] is None
+        for n, w in ((n, filled(several[n])) for n, sure in enumerate(certain) if sure is None)
     }
     asked = {text: of for pair in sides.values() for side in pair for text, of in side.items()}
     logits = dict(zip(asked, map(float, head.score(vectors, list(asked.values()))), strict=True))

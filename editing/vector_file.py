@@ -41,7 +41,7 @@ class VectorFile:
         self.magic = hashlib.blake2b(f"errata scope {FORMAT} {encoder} {dim}".encode(), digest_size=8).digest()
         self.dim = dim
         self.most = BLOCK // (4 * dim)  # rows of a record
-        self._places: dict[bytes, int] = {}  # digest → offset
+        self._places: dict[bytes, tuple[int, int]] = {}  # digest → offset and length of its record
         self._read_to = 0
         self._lock = threading.Lock()
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -72,17 +72,16 @@ class VectorFile:
     def load(self, text: str) -> TextVectors | None:
         """The vectors of a text; None where there are none, or they were damaged."""
         digest = text_digest(text)
-        at = self._places.get(digest)
-        if at is None:
+        place = self._places.get(digest)
+        if place is None:
             return None
-        head = os.pread(self._file, HEAD.size, at)
-        rows = HEAD.unpack(head)[3] + 1 if len(head) == HEAD.size else self.most + 1
-        body = os.pread(self._file, rows * self.dim * 2, at + HEAD.size) if rows <= self.most else b""
-        if not self._is_record(head, body, digest):
+        at, length = place
+        record = os.pread(self._file, length, at)
+        if not self._is_record(record, digest):
             with self._lock:
                 self._places.pop(digest, None)
             return None
-        vectors = np.frombuffer(body, np.float16).reshape(-1, self.dim)
+        vectors = np.frombuffer(record, np.float16, offset=HEAD.size).reshape(-1, self.dim)
         return TextVectors(vectors[0].astype(np.float32), vectors[1:])
 
     def append(self, text: str, vectors: TextVectors) -> None:
@@ -96,7 +95,8 @@ class VectorFile:
             written = os.write(self._file, record)
             if written != len(record):
                 raise OSError("the disk took only a part of it")
-            self._places[digest] = os.lseek(self._file, 0, os.SEEK_CUR) - written  # others may append in between
+            at = os.lseek(self._file, 0, os.SEEK_CUR) - written  # others may append in between
+            self._places[digest] = (at, written)
 
     def erase(self, text: str) -> None:
         """Overwrites every record of a text with zeros."""
@@ -134,22 +134,23 @@ class VectorFile:
                 at += 1
             elif end > len(block) and block.find(self.magic, at + 1) < 0:
                 return at  # goes on in the next block, or is torn
-            elif end <= len(block) and self._is_record(head, block[at + HEAD.size : end], head[8:24]):
-                self._places[head[8:24]] = self._read_to + at
+            elif end <= len(block) and self._is_record(block[at:end], head[8:24]):
+                self._places[head[8:24]] = (self._read_to + at, end - at)
                 at = end
             else:
                 at += 1
         return max(len(block) - len(self.magic) + 1, 0)
 
-    def _is_record(self, head: bytes, body: bytes, digest: bytes) -> bool:
-        if len(head) != HEAD.size:
+    def _is_record(self, record: bytes, digest: bytes) -> bool:
+        if len(record) < HEAD.size:
             return False
-        magic, named, checksum, tokens = HEAD.unpack(head)
-        complete = len(body) == (tokens + 1) * self.dim * 2
-        return bool(complete and magic == self.magic and named == digest and checksum == self._sum(digest, body))
+        magic, named, checksum, tokens = HEAD.unpack_from(record)
+        complete = len(record) == HEAD.size + (tokens + 1) * self.dim * 2
+        right = complete and magic == self.magic and named == digest
+        return bool(right and checksum == self._sum(digest, memoryview(record)[HEAD.size :]))
 
     @staticmethod
-    def _sum(digest: bytes, body: bytes) -> int:
+    def _sum(digest: bytes, body: bytes | memoryview) -> int:
         return zlib.crc32(body, zlib.crc32(digest))
 
 

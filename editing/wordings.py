@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from editing.scope_head import TextVectors
@@ -39,12 +39,16 @@ class Wordings:
     set_apart: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, own: Sequence[str], apart: Sequence[str], vectors: Sequence[TextVectors]) -> Self:
-        """From texts, the input first, and the vectors of all of them in this order."""
+    def of(cls, own: Sequence[str], apart: Sequence[str], vectors: Sequence[TextVectors] = ()) -> Self:
+        """From texts, the input first, and the vectors of all of them in this order; they can be put in later."""
         keys, count = frozenset(map(wording_key, own)), len(own)
         apart_keys = frozenset(map(wording_key, apart)) - keys
         texts, others = tuple(vectors[:count]), tuple(vectors[count:])
         return cls(texts, keys, others, apart_keys, own[0] if own else "", tuple(own), tuple(apart))
+
+    def filled(self, vectors: Sequence[TextVectors]) -> Self:
+        """With the vectors of all texts, in the order of ``own`` and ``set_apart``."""
+        return replace(self, texts=tuple(vectors[: len(self.own)]), apart=tuple(vectors[len(self.own) :]))
 
 
 def wording_key(text: str) -> str:
