@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,14 @@ class RowFactors:
 Factors = Mapping[str, RowFactors]  # by module name
 
 
+class SidePath(Protocol):
+    """What a layer carries while it is edited: ``RowFactors``, or another way to the same sum."""
+
+    def apply(self, x: Tensor, y: Tensor) -> Tensor:
+        """The layer's output with the side path added."""
+        ...
+
+
 def linear_shape(module: nn.Module) -> tuple[int, int]:
     """(in, out) of a linear layer, by its type: ``nn.Linear`` stores (out, in), GPT-2's ``Conv1D`` (in, out).
 
@@ -53,7 +62,7 @@ def linear_shape(module: nn.Module) -> tuple[int, int]:
 
 
 @contextmanager
-def edited(model: nn.Module, factors: Factors) -> Iterator[None]:
+def edited(model: nn.Module, factors: Mapping[str, SidePath]) -> Iterator[None]:
     """Within this block the named layers carry the side path; the model is left as it was found.
 
     Raises:
@@ -71,7 +80,7 @@ def edited(model: nn.Module, factors: Factors) -> Iterator[None]:
             handle.remove()
 
 
-def _side_path(rows: RowFactors):  # type: ignore[no-untyped-def]
+def _side_path(rows: SidePath):  # type: ignore[no-untyped-def]
     def hook(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return rows.apply(args[0], output)
 

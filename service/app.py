@@ -92,7 +92,7 @@ def build_pipeline(settings: Settings, stack: ExitStack, say: Say) -> Pipeline:
     say(f"ledger at revision {book.refresh().revision}, {len(book.refresh().active)} edits in force")
     glance_at_start(book.health, say)
     prompts = PromptBuilder(PromptEncoder(base.tokenizer), base.context)
-    engine = LocalEngine(base.model, base.tokenizer, compute)
+    engine = LocalEngine(base.model, base.tokenizer, compute, settings.batch)
     corrector = Corrector(Maker(base, editor, engine, prompts, book, compute, settings.verify_tokens))
     answerer = Answerer(engine, prompts, book, compute)
     library = Library(home / "indexes", encoder, say)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -28,13 +28,27 @@ class ComputeThread:
         if threads is not None:
             self.run(_set_threads, threads)
 
+    @property
+    def here(self) -> bool:
+        """Whether the caller is the compute thread itself."""
+        return threading.get_ident() == self._ident
+
     def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of ``work``, computed in the compute thread; from within it, at once."""
-        if threading.get_ident() == self._ident:
+        if self.here:
             return work(*args, **kwargs)
-        return self._pool.submit(work, *args, **kwargs).result()
+        return self.later(work, *args, **kwargs).result()
+
+    def later(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Put ``work`` at the end of the queue; cancelled if the thread is closed before its turn.
+
+        Raises:
+            RuntimeError: the thread is closed.
+        """
+        return self._pool.submit(work, *args, **kwargs)
 
     def close(self) -> None:
+        """Finish the piece at hand, drop what waits."""
         self._pool.shutdown(cancel_futures=True)
 
 

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     max_waiting: int = Field(
         default=256, ge=1, description="requests that may wait for the model before new ones get 503"
     )
+    batch: int = Field(
+        default=16, ge=1, le=256, description="answers decoded together at most; 1: they take turns token by token"
+    )
     verify_tokens: int = Field(default=64, ge=8, description="longest answer when an edit is verified")
 
     @property

@@ -12,7 +12,8 @@ from editing.prompts import PromptEncoder
 from service.base_model import load_base_model
 from service.compute import ComputeThread
 from service.engines import Generation, Prompt, SamplingParams
-from service.engines.local import LocalEngine, sample
+from service.engines.local import LocalEngine
+from service.engines.sampling import sample
 from service.engines.text import TextStream
 from tests.real import shared_home
 

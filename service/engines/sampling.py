@@ -1,0 +1,20 @@
+"""How the next token is chosen from the logits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from service.engines import SamplingParams
+
+
+def sample(logits: Tensor, params: SamplingParams, generator: torch.Generator | None) -> int:
+    """The next token: the likeliest at temperature 0, else drawn from the top-p nucleus (Holtzman et al. 2020)."""
+    if params.temperature == 0:
+        return int(logits.argmax())
+    probabilities = torch.softmax((logits - logits.max()) / max(params.temperature, 1e-6), -1)
+    if params.top_p < 1:
+        ordered, indices = probabilities.sort(descending=True)
+        outside = ordered.cumsum(-1) - ordered >= params.top_p
+        probabilities = torch.zeros_like(probabilities).scatter(0, indices, ordered.masked_fill(outside, 0.0))
+    return int(torch.multinomial(probabilities, 1, generator=generator))
