@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from editing.contrast import contradicts
+from editing.naming import WEIGHT, names_apart
 from editing.scope_head import ScopeHead, TextVectors
 from editing.wordings import Wordings, says_something, wording_key
 
@@ -36,7 +37,11 @@ def scores(
     }
     asked = {text: of for pair in sides.values() for side in pair for text, of in side.items()}
     logits = dict(zip(asked, map(float, head.score(vectors, list(asked.values()))), strict=True))
-    return [_decided(*sides[n], logits) - head.threshold if sure is None else sure for n, sure in enumerate(certain)]
+    found = [_decided(*sides[n], logits) - head.threshold if sure is None else sure for n, sure in enumerate(certain)]
+    return [
+        score if certain[n] is not None else score - WEIGHT * names_apart(prompt, several[n].input, several[n].own)
+        for n, score in enumerate(found)
+    ]
 
 
 def _certain(prompt: str, wordings: Wordings) -> float | None:

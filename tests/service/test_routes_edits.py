@@ -196,6 +196,3 @@ def test_log_verification(client: TestClient, usecases: FakeUseCases) -> None:
     assert (document["ok"], document["first_bad_seq"], document["why"]) == (False, 3, "changed")
 
 
-def test_batches_are_not_built_yet(client: TestClient) -> None:
-    """Nothing is recorded at the address of a later release."""
-    assert client.post("/edits/batch", json={"edits": [BODY]}).status_code in (404, 405)
