@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from editing.edit import EditRequest
+from editing.edit import EditRequest, LowRankDelta
+from editing.events import Draft
 from editing.store import WEIGHTS
 from service.app import build_pipeline
 from service.engines import OnText, SamplingParams
 from service.errors import DamagedEdit, Overloaded
 from service.jobs import Cancelled, Failing, Watch
 from service.pipeline import Pipeline
+from service.record import stored_request
 from service.reverifying import Question, Reverification
 from service.settings import Settings
-from service.usecases import Answer, EditOptions, GenerateQuery
+from service.usecases import Answer, GenerateQuery
 from tests.real import new_home
 
 PERU, CHAD, HAMLET = "What is the capital of Peru?", "What is the capital of Chad?", "Who wrote Hamlet?"
-UNREACHABLE = "one two three four five six seven eight nine ten eleven twelve"  # longer than a verified answer may be
+NEVER = "what the model never says"
 PARAMS = SamplingParams(max_tokens=8)
 Tell = Callable[[int, Sequence[Failing]], None]
 
@@ -42,10 +46,27 @@ def pipeline(whole: Pipeline) -> Pipeline:
     return whole
 
 
-def edit(pipeline: Pipeline, question: str, answer: str, **more: Any) -> str:
-    made = pipeline.edit(EditRequest(question, answer, **more), EditOptions("ada", force=True))
-    assert made.id is not None
-    return made.id
+def said(pipeline: Pipeline, question: str) -> str:
+    return pipeline.generate(GenerateQuery(PARAMS, question, edits="none")).text
+
+
+def edit(pipeline: Pipeline, question: str, wanted: str | None = None, rank: int = 1, **more: Any) -> str:
+    """Records an edit that changes nothing, so that it holds (as without ``wanted``) if the model says so anyway."""
+    request = EditRequest(question, wanted or said(pipeline, question), **more)
+    assert pipeline.editor is not None
+    layer = pipeline.editor.layers[0]
+    outputs, inputs = pipeline.base.model.get_submodule(layer).weight.shape
+    factors = pipeline.book.store.save({layer: LowRankDelta(torch.zeros(rank, inputs), torch.zeros(outputs, rank))})
+    cases = [{"prompt": text, "after": said(pipeline, text)} for text in request.locality]
+    wide = {"passed": len(request.rephrases), "total": len(request.rephrases)}
+    report = {"efficacy": wanted is None, "generalization": wide, "locality": {"cases": cases}}
+    edit_id = f"ed_{uuid.uuid4().hex}"
+    draft = Draft(
+        kind="apply", edit_id=edit_id, request=stored_request(request), report=report, factors=factors,
+        model=pipeline.base.digest,
+    )  # fmt: skip
+    pipeline.book.append(draft, after=pipeline.book.refresh().revision)
+    return edit_id
 
 
 def weights(pipeline: Pipeline, edit_id: str) -> Path:
@@ -72,23 +93,23 @@ def verified(pipeline: Pipeline, tell: Tell | None = None) -> tuple[int, list[Fa
 def test_edits_that_hold_are_no_findings(pipeline: Pipeline) -> None:
     """Input, rephrase and locality prompt are asked under the edits in force; nothing in force is no work."""
     assert verified(pipeline) == (0, [])
-    edit(pipeline, PERU, "Oslo", rephrases=("Name Peru's capital.",), locality=(CHAD,))
+    edit(pipeline, PERU, locality=(CHAD,))
     assert verified(pipeline) == (1, [])
 
 
 def test_an_edit_that_was_forced_and_never_held_is_named_with_its_answer(pipeline: Pipeline) -> None:
     """The reader learns that it did not hold when it was made either."""
-    bad = edit(pipeline, PERU, UNREACHABLE)
+    bad = edit(pipeline, PERU, NEVER)
     done, (found,) = verified(pipeline)
-    assert (done, found["edit_id"], found["input"], found["wanted"]) == (1, bad, PERU, UNREACHABLE)
+    assert (done, found["edit_id"], found["input"], found["wanted"]) == (1, bad, PERU, NEVER)
     assert found["answer"] and found["match"] == "no"
     assert "by force" in found["why"]
 
 
 def test_damaged_factors_are_a_finding_and_the_others_are_asked(pipeline: Pipeline) -> None:
     """The file is looked at even when the factors are still in memory."""
-    bad = edit(pipeline, PERU, "Oslo")
-    edit(pipeline, HAMLET, "Bacon")
+    bad = edit(pipeline, PERU, rank=2)
+    edit(pipeline, HAMLET)
     path = weights(pipeline, bad)
     kept = path.read_bytes()
     path.unlink()
@@ -104,8 +125,8 @@ def test_an_edit_that_is_rolled_back_meanwhile_is_no_failure(
 ) -> None:
     """It was found to fail, then it was taken back: nobody needs to hear of it."""
     monkeypatch.setattr("service.reverifying.TOGETHER", 1)
-    bad = edit(pipeline, PERU, UNREACHABLE)
-    edit(pipeline, HAMLET, "Bacon")
+    bad = edit(pipeline, PERU, NEVER)
+    edit(pipeline, HAMLET)
     seen: list[bool] = []
 
     def take_back(done: int, failing: Sequence[Failing]) -> None:
@@ -120,8 +141,8 @@ def test_an_edit_that_is_rolled_back_meanwhile_is_no_failure(
 
 def test_a_locality_prompt_that_was_edited_later_may_have_another_answer(pipeline: Pipeline) -> None:
     """Its recorded answer says nothing about the first edit any more."""
-    edit(pipeline, PERU, "Oslo", locality=(CHAD,))
-    edit(pipeline, CHAD, "Rome")
+    edit(pipeline, PERU, locality=(CHAD,))
+    edit(pipeline, CHAD)
     assert verified(pipeline) == (2, [])
 
 
@@ -129,8 +150,8 @@ def test_a_job_waits_while_the_service_is_full_and_asks_one_by_one_what_fails_to
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Users come first; a prompt that cannot be answered does not take its batch along."""
-    edit(pipeline, PERU, "Oslo")
-    bad = edit(pipeline, HAMLET, "Bacon")
+    edit(pipeline, PERU)
+    bad = edit(pipeline, HAMLET)
     generate_many, refused = pipeline.generate_many, [Overloaded("full", 0)]
 
     def generate(queries: Sequence[GenerateQuery], on_text: OnText | None = None) -> list[Answer]:
@@ -148,7 +169,7 @@ def test_a_job_waits_while_the_service_is_full_and_asks_one_by_one_what_fails_to
 
 def test_a_cancelled_verification_stops_within_a_batch(pipeline: Pipeline) -> None:
     """The engine hears of it with its next token."""
-    edit(pipeline, PERU, "Oslo")
+    edit(pipeline, PERU)
     stop = threading.Event()
     asked: list[object] = []
 
