@@ -8,7 +8,8 @@ Everything is done once however often it is interrupted, since every correction 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,40 +24,66 @@ Made = dict[str, Any]  # an item of the batch's answer
 
 @dataclass(frozen=True)
 class Stand:
-    """A revision at which exactly these corrections are in force, and which of them are asked about there."""
+    """A revision at which exactly these corrections are in force.
+
+    Attributes:
+        ids: edit id by number of the correction.
+    """
 
     revision: int
-    asked: tuple[int, ...]
-    in_force: int
+    ids: Mapping[int, str]
+
+    @property
+    def in_force(self) -> int:
+        return len(self.ids)
 
 
-def make_all(client: httpx.Client, examples: Sequence[Example], say: Callable[[str], None]) -> dict[int, list[Stand]]:
-    """Make what is missing; where to ask with how many edits in force."""
+def make_all(client: httpx.Client, examples: Sequence[Example], say: Callable[[str], None]) -> None:
+    """Make what is missing."""
     few = min(ALONE, len(examples))
-    singles = [_apart(client, examples, (n,)) for n in range(few)]
+    for n in range(few):
+        _apart(client, examples, range(n, n + 1))
     say(f"{few} one at a time")
-    tens = [_apart(client, examples, tuple(range(n, min(n + 10, few)))) for n in range(0, few, 10)]
+    for n in range(0, few, 10):
+        _apart(client, examples, range(n, min(n + 10, few)))
     say(f"{few} in tens")
     _empty(client, examples)
-    revisions: list[int] = []
-    began, done = time.perf_counter(), 0
+    began, new = time.perf_counter(), 0
     for at in range(0, len(examples), CHUNK):
         chunk = range(at, min(at + CHUNK, len(examples)))
-        made = list(_batch(client, examples, chunk, "all"))
-        revisions += [item["revision"] for item in made]
-        done += sum(not item["replayed"] for item in made)
-        pace = (time.perf_counter() - began) / max(done, 1)
-        say(f"{chunk.stop} of {len(examples)}, {pace:.2f} s each, {(len(examples) - chunk.stop) * pace / 60:.0f} min left")
-    sizes = [size for size in (100, 1000, 10_000) if size <= len(examples)]
-    whole = {size: [Stand(revisions[size - 1], tuple(range(size)), size)] for size in sizes}
-    return {1: singles, 10: tens, **whole}
+        new += sum(not item["replayed"] for item in _batch(client, examples, chunk, "all"))
+        pace = (time.perf_counter() - began) / max(new, 1)
+        left = (len(examples) - chunk.stop) * pace / 60
+        say(f"{chunk.stop} of {len(examples)}, {pace:.2f} s each, {left:.0f} min left")
 
 
-def _apart(client: httpx.Client, examples: Sequence[Example], which: tuple[int, ...]) -> Stand:
+def stands(client: httpx.Client, sizes: Sequence[int] = (1, 10, 100, 1000, 10_000)) -> dict[int, list[Stand]]:
+    """Where to ask with how many edits in force, as the log tells; sizes that it does not reach are left out."""
+    parts: dict[str, list[tuple[int, str, int]]] = defaultdict(list)  # number, edit and revision by part
+    for event in _events(client):
+        part, _, place = (event["idempotency_key"] or "").rpartition("/")
+        if event["kind"] == "apply" and place:
+            name, _, first = part.rpartition("-")
+            parts[name if name == "all" else part].append((int(first) + int(place), event["edit_id"], event["seq"]))
+    whole = parts.pop("all", [])
+    found: dict[int, list[Stand]] = defaultdict(list)
+    for made in (*parts.values(), *(whole[:size] for size in sizes if size > 10 and size <= len(whole))):
+        found[len(made)].append(Stand(made[-1][2], {n: edit for n, edit, _ in made}))
+    return {size: found[size] for size in sizes if size in found}
+
+
+def _events(client: httpx.Client) -> Iterator[dict[str, Any]]:
+    after: int | None = 0
+    while after is not None:
+        page = client.get("/log", params={"after": after, "limit": 1000}).raise_for_status().json()
+        yield from page["events"]
+        after = page["next_after"]
+
+
+def _apart(client: httpx.Client, examples: Sequence[Example], which: range) -> None:
     """A state in which only these are in force."""
     _empty(client, examples)
-    made = list(_batch(client, examples, which, f"only-{len(which)}"))
-    return Stand(made[-1]["revision"], which, len(which))
+    _batch(client, examples, which, f"only-{len(which)}")
 
 
 def _empty(client: httpx.Client, examples: Sequence[Example]) -> None:
@@ -66,11 +93,11 @@ def _empty(client: httpx.Client, examples: Sequence[Example]) -> None:
         client.post("/rollback", json={"to_revision": 0}).raise_for_status()
 
 
-def _batch(client: httpx.Client, examples: Sequence[Example], which: Sequence[int], part: str) -> Iterator[Made]:
+def _batch(client: httpx.Client, examples: Sequence[Example], which: range, part: str) -> list[Made]:
     bodies = [{"input": examples[n].edit.text, "output": examples[n].target, "force": True} for n in which]
     headers = {"Idempotency-Key": f"{part}-{which[0]}"}
     answer = client.post("/edits/batch", json={"edits": bodies}, headers=headers).raise_for_status().json()
-    for item in answer["edits"]:
-        if item["id"] is None:
-            raise SystemExit(f"correction {which[item['index']]} was refused: {item['problem']}")
-        yield item
+    made: list[Made] = answer["edits"]
+    if refused := [item for item in made if item["id"] is None]:
+        raise SystemExit(f"correction {which[refused[0]['index']]} was refused: {refused[0]['problem']}")
+    return made
