@@ -38,9 +38,9 @@ def scores(
     asked = {text: of for pair in sides.values() for side in pair for text, of in side.items()}
     logits = dict(zip(asked, map(float, head.score(vectors, list(asked.values()))), strict=True))
     found = [_decided(*sides[n], logits) - head.threshold if sure is None else sure for n, sure in enumerate(certain)]
-    return [
-        score if certain[n] is not None else score - WEIGHT * names_apart(prompt, several[n].input, several[n].own)
-        for n, score in enumerate(found)
+    return [  # names only ever speak against an edit, so they are asked for where the head speaks for it
+        score - WEIGHT * names_apart(prompt, w.input, w.own) if sure is None and score > 0 else score
+        for score, sure, w in zip(found, certain, several, strict=True)
     ]
 
 
