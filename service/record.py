@@ -13,7 +13,7 @@ import numpy as np
 
 from editing.columns import Column
 from editing.edit import Edit, EditRequest
-from editing.errors import CorruptLedger, UnknownEdit
+from editing.errors import CorruptLedger, EditRedacted, UnknownEdit
 from editing.events import Draft, Event
 from editing.history import History
 from editing.ledger import Ledger, Verification
@@ -51,6 +51,7 @@ class EditRecordBook:
         self.health = FactorHealth(store)
         self._history = History()
         self._global = Column(bool)  # by ordinal
+        self._redacted: set[str] = set()
         self._events: OrderedDict[str, Event] = OrderedDict()
         self._kept: OrderedDict[str, Edit] = OrderedDict()
         self._lock = threading.RLock()
@@ -100,7 +101,8 @@ class EditRecordBook:
 
     def everywhere(self, state: State) -> list[str]:
         """Edits in force that act on every prompt."""
-        return [state.roster.ids[n] for n in np.flatnonzero(state.in_force & self._globals(state))]
+        ids = (state.roster.ids[n] for n in np.flatnonzero(state.in_force & self._globals(state)))
+        return [i for i in ids if i not in self._redacted]
 
     def in_force(
         self,
@@ -118,6 +120,7 @@ class EditRecordBook:
 
         Raises:
             UnknownEdit: an id in ``choice`` was not recorded by this revision.
+            EditRedacted: its texts were erased; it acts on nothing any more, whatever the revision.
         """
         if choice == "none":
             return []
@@ -125,6 +128,8 @@ class EditRecordBook:
             for edit_id in choice:
                 if edit_id not in state:
                     raise UnknownEdit(f"there is no edit {edit_id} at revision {state.revision}")
+                if edit_id in self._redacted:
+                    raise EditRedacted(f"{edit_id} was redacted; what its factors have learned is not shown any more")
             return sorted(set(choice), key=state.roster.ordinal)
         everywhere = self.everywhere(state)
         best = self.scope.best(about, state.in_force & ~self._globals(state), candidate)
@@ -185,6 +190,7 @@ class EditRecordBook:
         """Before they are history, so that a state never names an edit that scope lacks."""
         requests = [None if event.redacted else request_of(event.request or {}) for event in applied]
         self.scope.add_all([(event.edit_id or "", r) for event, r in zip(applied, requests, strict=True)])
+        self._redacted |= {event.edit_id or "" for event in applied if event.redacted}
         known = len(self._global)  # more than are history where an event after them could not be taken
         first = len(self._history.roster)
         self._global.extend([(e.request or {}).get("scope") == "global" for e in applied][known - first :])
@@ -193,6 +199,7 @@ class EditRecordBook:
 
     def _forget(self, edit_id: str) -> None:
         """Its texts were erased."""
+        self._redacted.add(edit_id)
         self.scope.forget(edit_id)
         with self._lock:
             self._events.pop(edit_id, None)

@@ -74,3 +74,17 @@ def test_the_life_and_end_of_a_text(pipeline: Pipeline, home: Path) -> None:
             assert one.restore(1, "ada", None, None).active == ()
     written = [home / "ledger.db", *(p for part in ("edits", "scope") for p in (home / part).rglob("*") if p.is_file())]
     assert not [path for path in written if SECRET.encode() in path.read_bytes()]
+
+
+def test_a_redacted_edit_never_acts_again(pipeline: Pipeline, home: Path) -> None:
+    """Not as of a revision at which it was in force, be it global, nor when it is named; nor after a new start."""
+    made = pipeline.edit(EditRequest(PERU, SECRET, scope="global"), EditOptions("ada", force=True))
+    assert made.id and SECRET in ask(pipeline)[0]
+    pipeline.rollback(made.id, "ada", None, None)
+    pipeline.redact(made.id, "dpo", None, None)
+    with ExitStack() as stack:
+        for one in (pipeline, opened(stack, home)):
+            text, used = ask(one, revision=made.revision)
+            assert SECRET not in text and used == ()
+            with pytest.raises(EditRedacted):
+                one.generate(GenerateQuery(SamplingParams(max_tokens=8), PERU, edits=(made.id,)))
