@@ -1,4 +1,4 @@
-"""Concurrent answers decoded together are what each would be alone; errors stay where they belong."""
+"""Concurrent answers decoded together are what each would be alone, and nobody is kept waiting."""
 
 from __future__ import annotations
 
@@ -7,40 +7,31 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
 
-from editing.edit import Edit, EditRequest
 from editing.model import stack
-from service.compute import ComputeThread
-from service.engines import Generation, OnText, Prompt, SamplingParams, forward
+from service.engines import Generation, Prompt, SamplingParams, forward
 from service.engines import batch as batch_module
 from service.engines.local import LocalEngine
 from service.engines.row import Row
 from service.engines.together import Together
-from service.errors import NotReady
 from tests.editing import tiny
-
-SHORT = SamplingParams(max_tokens=6)
-EMPTY = Edit("ed_none", EditRequest("a", "b"), {})
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One request."""
-
-    prompts: tuple[Prompt, ...]
-    edits: tuple[tuple[Edit, ...], ...]
-    params: SamplingParams
-
-
-def built(model: Any, width: int = 8) -> LocalEngine:
-    engine = LocalEngine(model, tiny.tokenizer(), ComputeThread(1), width)
-    engine.end_tokens = {1}
-    return engine
+from tests.service.meeting import (
+    EMPTY,
+    SHORT,
+    Asked,
+    alone,
+    answered,
+    built,
+    edit,
+    gemma3,
+    meeting,
+    prompt,
+    request,
+)
 
 
 @pytest.fixture
@@ -48,39 +39,6 @@ def engine() -> Iterator[LocalEngine]:
     engine = built(tiny.llama())
     yield engine
     engine.compute.close()
-
-
-def edit(model: Any, seed: int, rank: int = 2) -> Edit:
-    names = tiny.DOWN if seed % 2 else tiny.DOWN[:1]
-    return Edit(f"ed_{seed}", EditRequest("a", "b"), tiny.deltas(model, seed, rank, names))
-
-
-def prompt(draw: random.Random, length: int) -> Prompt:
-    return tuple(draw.randrange(2, len(tiny.tokenizer())) for _ in range(length))
-
-
-def request(draw: random.Random, edits: Sequence[Edit]) -> Asked:
-    """Rows, lengths, edits, seeds and stop strings at random."""
-    rows = draw.choice((1, 1, 1, 2, 5))
-    params = SamplingParams(
-        draw.choice((1, 2, 7, 20)), draw.choice((0.0, 0.0, 1.3)), draw.choice((1.0, 0.8)), draw.randrange(9),
-        draw.choice(((), (), ("Alba", "is of"))),
-    )  # fmt: skip
-    return Asked(
-        tuple(prompt(draw, draw.choice((1, 2, 9, 30, 75))) for _ in range(rows)),
-        tuple(tuple(draw.sample(edits, draw.choice((0, 0, 1, 1, 2, 3)))) for _ in range(rows)),
-        params,
-    )
-
-
-def answered(engine: LocalEngine, asked: Asked, on_text: OnText | None = None) -> list[Generation]:
-    return engine.generate(asked.prompts, asked.edits, asked.params, on_text)
-
-
-def alone(engine: LocalEngine, asked: Asked) -> list[Generation]:
-    """Each row in a call of its own, one after the other."""
-    rows = zip(asked.prompts, asked.edits, strict=True)
-    return [answered(engine, Asked((ids,), (own,), asked.params))[0] for ids, own in rows]
 
 
 def steps(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -95,38 +53,6 @@ def steps(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(together, "step", counted)
     return made
-
-
-def held(engine: LocalEngine) -> threading.Event:
-    """The compute thread waits until the event is set, so that what is asked meanwhile meets."""
-    release = threading.Event()
-    engine.compute.later(release.wait)
-    return release
-
-
-def meeting(engine: LocalEngine, *calls: Callable[[], Any]) -> list[Any]:
-    """What each call returns or raises, all begun before the first token."""
-    release = held(engine)
-    with ThreadPoolExecutor(len(calls)) as pool:
-        futures = [pool.submit(call) for call in calls]
-        while len(engine.batch._new) < len(calls):
-            time.sleep(0.001)
-        release.set()
-        return [future.exception(30) or future.result() for future in futures]
-
-
-def gemma3() -> Any:
-    """Three layers that see 8 tokens back, and one that sees all."""
-    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
-
-    torch.manual_seed(0)
-    config = Gemma3TextConfig(
-        vocab_size=len(tiny.tokenizer()), hidden_size=32, intermediate_size=48, num_hidden_layers=4, head_dim=8,
-        num_attention_heads=4, num_key_value_heads=2, sliding_window=8, max_position_embeddings=256,
-        layer_types=["sliding_attention"] * 3 + ["full_attention"], initializer_range=0.2, eos_token_id=1,
-        bos_token_id=None, pad_token_id=0, query_pre_attn_scalar=8,
-    )  # fmt: skip
-    return Gemma3ForCausalLM(config).eval().requires_grad_(False)
 
 
 FAMILIES: dict[str, Callable[[], Any]] = {"llama": tiny.llama, "gpt2": tiny.gpt2, "gemma3": gemma3}
@@ -250,83 +176,6 @@ def test_a_prompt_read_in_pieces_gives_the_same_answer(engine: LocalEngine, monk
         assert answered(engine, asked) == expected
 
 
-class Gone(Exception):
-    """The client left."""
-
-
-def test_an_error_of_on_text_ends_its_own_call_only(engine: LocalEngine) -> None:
-    """It comes out of the call that it belongs to; the other answer is complete, and the row leaves the batch."""
-    draw = random.Random(7)
-    engine.end_tokens = set()
-    mine = Asked((prompt(draw, 4), prompt(draw, 9)), ((), ()), SamplingParams(max_tokens=500))
-    other = Asked((prompt(draw, 8),), ((),), SamplingParams(max_tokens=12))
-    expected = alone(engine, other)
-
-    def leave(_row: int, _text: str) -> None:
-        raise Gone
-
-    found = meeting(engine, lambda: answered(engine, mine, leave), lambda: answered(engine, other))
-    assert isinstance(found[0], Gone) and found[1] == expected
-    assert answered(engine, other) == expected
-    assert idle(engine)
-
-
-def idle(engine: LocalEngine) -> bool:
-    """Whether nothing is left to do and no row is kept, once the turns that are under way are over."""
-    for _ in range(10):
-        engine.compute.run(int)
-    return not (engine.batch._new or engine.batch._reading or engine.batch._running)
-
-
-def test_a_failure_of_the_model_reaches_all_rows_of_the_step_and_the_engine_goes_on(
-    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Out of memory in the third step of two rows."""
-    draw = random.Random(8)
-    asked = [Asked((prompt(draw, 4 + n),), ((),), SHORT) for n in range(2)]
-    expected = [alone(engine, one) for one in asked]
-    step, made = engine.batch._together.step, []
-
-    def fail(rows: Any) -> Any:
-        made.append(len(rows))
-        if len(made) == 3:
-            raise MemoryError("no more")
-        return step(rows)
-
-    monkeypatch.setattr(engine.batch._together, "step", fail)
-    engine.end_tokens = set()
-    found = meeting(engine, *(lambda one=one: answered(engine, one) for one in asked))
-    assert [type(error) for error in found] == [MemoryError, MemoryError]
-    monkeypatch.undo()
-    engine.end_tokens = {1}
-    assert [answered(engine, one) for one in asked] == expected
-    assert idle(engine)
-
-
-def test_a_prompt_that_fails_leaves_the_others_alone(engine: LocalEngine) -> None:
-    """A token that the model does not know is an error of its own row."""
-    good = Asked((prompt(random.Random(9), 4),), ((),), SHORT)
-    expected = alone(engine, good)
-    bad = Asked(((2, 10_000),), ((),), SHORT)
-    found = meeting(engine, lambda: answered(engine, bad), lambda: answered(engine, good))
-    assert isinstance(found[0], IndexError) and found[1] == expected
-
-
-def test_closing_with_rows_in_flight_ends_them(engine: LocalEngine) -> None:
-    """Answers under way and those that come afterwards are refused, and nobody waits for ever."""
-    engine.end_tokens = set()
-    asked = Asked((prompt(random.Random(10), 4),), ((),), SamplingParams(max_tokens=100_000))
-    begun = threading.Event()
-    with ThreadPoolExecutor(3) as pool:
-        futures = [pool.submit(answered, engine, asked, lambda _row, _text: begun.set()) for _ in range(3)]
-        assert begun.wait(20)
-        engine.compute.close()
-        for future in futures:
-            assert isinstance(future.exception(20), NotReady)
-    with pytest.raises(NotReady):
-        answered(engine, asked)
-
-
 def test_generating_from_within_the_compute_thread_works(engine: LocalEngine) -> None:
     """It makes the turns itself, with other calls' rows in them."""
     draw = random.Random(11)
@@ -337,22 +186,25 @@ def test_generating_from_within_the_compute_thread_works(engine: LocalEngine) ->
 
 
 def test_edits_and_scope_decisions_come_between_steps(engine: LocalEngine) -> None:
-    """Other work of the compute thread is done long before a long answer ends."""
+    """Other work of the compute thread is done while an answer without an end goes on."""
     engine.end_tokens = set()
-    said: list[str] = []
-    asked = Asked((prompt(random.Random(12), 4),), ((),), SamplingParams(max_tokens=150))
-    begun = threading.Event()
+    asked = Asked((prompt(random.Random(12), 4),), ((),), SamplingParams(max_tokens=1_000_000))
+    begun, enough = threading.Event(), threading.Event()
 
-    def hear(_row: int, text: str) -> None:
-        said.append(text)
+    def hear(_row: int, _text: str) -> None:
         begun.set()
+        if enough.is_set():
+            raise InterruptedError
 
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(answered, engine, asked, hear)
         assert begun.wait(20)
-        at = [engine.compute.run(lambda: len(said)) for _ in range(3)]
-        future.result(30)
-    assert at[-1] < 100
+        try:
+            found = [engine.compute.later(int, "7").result(20) for _ in range(3)]
+            assert found == [7, 7, 7] and not future.done()
+        finally:
+            enough.set()
+        assert isinstance(future.exception(20), InterruptedError)
 
 
 def test_no_prompts_and_no_tokens_are_answered_at_once(engine: LocalEngine) -> None:

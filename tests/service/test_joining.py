@@ -12,7 +12,7 @@ from transformers import Cache
 from service.engines import together
 from service.engines.joining import why_apart
 from tests.editing import tiny
-from tests.service.test_batching import SHORT, Asked, alone, answered, built, gemma3, meeting, prompt
+from tests.service.meeting import SHORT, Asked, alone, answered, built, gemma3, meeting, prompt
 
 
 @pytest.mark.parametrize("make", [tiny.llama, tiny.gpt2, gemma3])

@@ -1,0 +1,173 @@
+"""What decoding concurrent answers together brings: tokens a second, and the wait for the first, beside taking turns.
+
+``python -m benchmarks.batching`` asks n different questions at once, every second one of them with a MEND edit of its
+own in force, and prints a table; before it, a line on how many answers came out differently in company than alone.
+Both ways serve the same requests in the same run, in alternating order, since a machine's speed drifts. Rows that
+decode together wait for each other's prompts, so the first token may come later than the speed suggests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from editing.edit import Edit, EditRequest
+from service.engines import Generation, Prompt, SamplingParams
+from service.engines.local import LocalEngine
+from service.evaluating import scratch_service
+from service.pipeline import Pipeline
+from service.settings import Settings
+from service.usecases import EditOptions, GenerateQuery
+
+CAPITALS = Path(__file__).with_name("capitals.txt")
+QUESTIONS = ("What is the capital of {}?", "Tell me about {} in two sentences.", "Which languages are spoken in {}?")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question, ready for the engine."""
+
+    prompt: Prompt
+    edits: tuple[Edit, ...]
+
+
+@dataclass
+class Figures:
+    """Of one number of requests under one way, a value for each round; seconds."""
+
+    tokens_per_s: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    last_first: list[float] = field(default_factory=list)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--at-once", type=int, nargs="*", default=[1, 2, 4, 8, 16], help="numbers of requests")
+    parser.add_argument("--tokens", type=int, default=32, help="of each answer")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--passage", type=int, default=0, help="words put before each question, to lengthen prompts")
+    parser.add_argument("--width", type=int, default=Settings().batch, help="answers decoded together at most")
+    chosen = parser.parse_args()
+    params = SamplingParams(max_tokens=chosen.tokens)
+    with scratch_service() as served:
+        asked = requests(served, max(chosen.at_once), chosen.passage)
+        ways = {name: engine(served, width) for name, width in (("turns", 1), ("together", chosen.width))}
+        print(setting(served, asked, chosen.tokens, chosen.rounds), flush=True)
+        print(compared(ways, asked, params), flush=True)
+        print(
+            "| at once | tokens/s, taking turns | together | gain | first token, taking turns | together |", flush=True
+        )
+        print("|---|---|---|---|---|---|", flush=True)
+        for n in chosen.at_once:
+            print(row(n, measure(ways, asked[:n], params, chosen.rounds)), flush=True)
+
+
+def requests(served: Pipeline, n: int, words: int) -> list[Request]:
+    """Different questions; every second one has an edit of its own country in force."""
+    places = [line.split(":") for line in CAPITALS.read_text(encoding="utf-8").splitlines() if ":" in line]
+    made = []
+    for at in range(n):
+        name, other = places[at][0], places[(at + 7) % len(places)][1].strip()
+        edits: tuple[Edit, ...] = ()
+        if at % 2:
+            result = served.edit(EditRequest(QUESTIONS[0].format(name), other), EditOptions("benchmark", force=True))
+            assert result.id is not None
+            edits = (served.book.edit(result.id),)
+        text = f"{'word ' * words}{QUESTIONS[at % len(QUESTIONS)].format(name)}"
+        prompt = served.prompts.of_query(GenerateQuery(SamplingParams(), text))
+        made.append(Request(prompt.ids, edits))
+    return made
+
+
+def engine(served: Pipeline, width: int) -> LocalEngine:
+    made = LocalEngine(served.base.model, served.base.tokenizer, served.corrector.maker.compute, width)
+    if width > 1:
+        assert made.compute.run(lambda: made.batch.why_apart) is None, made.batch.why_apart
+    return made
+
+
+def compared(ways: dict[str, LocalEngine], asked: Sequence[Request], params: SamplingParams) -> str:
+    """How many answers in company are not those alone."""
+    alone = [answer(ways["turns"], one, params) for one in asked]
+    together = at_once([lambda one=one: answer(ways["together"], one, params) for one in asked])  # type: ignore[misc]
+    other = sum(one != two for one, two in zip(alone, together, strict=True))
+    return f"{other} of {len(asked)} answers, asked all at once, differ from those asked alone.\n"
+
+
+def answer(engine: LocalEngine, asked: Request, params: SamplingParams) -> Generation:
+    return engine.generate([asked.prompt], [asked.edits], params)[0]
+
+
+def at_once(calls: Sequence[Callable[[], Generation]]) -> list[Generation]:
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(lambda call: call(), calls))
+
+
+def measure(
+    ways: dict[str, LocalEngine], asked: Sequence[Request], params: SamplingParams, rounds: int
+) -> dict[str, Figures]:
+    """Every way in every round, after a round that warms up; answers run to their full length."""
+    for engine in ways.values():
+        engine.end_tokens = set()
+    found = {name: Figures() for name in ways}
+    for turn in range(rounds + 1):
+        for name in list(ways)[:: 1 if turn % 2 else -1]:
+            figures = found[name] if turn else Figures()
+            one_round(ways[name], asked, params, figures)
+    return found
+
+
+def one_round(engine: LocalEngine, asked: Sequence[Request], params: SamplingParams, figures: Figures) -> None:
+    gate = threading.Barrier(len(asked) + 1)
+    firsts: list[float] = []
+
+    def ask(one: Request) -> int:
+        seen: list[float] = []
+        gate.wait()
+        began = time.perf_counter()
+        (made,) = engine.generate(
+            [one.prompt], [one.edits], params, lambda _row, _text: seen.append(time.perf_counter())
+        )
+        firsts.append((seen or [time.perf_counter()])[0] - began)
+        return made.completion_tokens
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        futures = [pool.submit(ask, one) for one in asked]
+        gate.wait()
+        began = time.perf_counter()
+        tokens = sum(future.result() for future in futures)
+        seconds = time.perf_counter() - began
+    figures.tokens_per_s.append(tokens / seconds)
+    figures.first.append(statistics.median(firsts))
+    figures.last_first.append(max(firsts))
+
+
+def row(n: int, found: dict[str, Figures]) -> str:
+    middle = {name: statistics.median(figures.tokens_per_s) for name, figures in found.items()}
+    firsts = {
+        name: f"{statistics.median(figures.first):.2f} s (last {statistics.median(figures.last_first):.2f} s)"
+        for name, figures in found.items()
+    }
+    gain = middle["together"] / middle["turns"]
+    speeds = f"{middle['turns']:.1f} | {middle['together']:.1f} | {gain:.2f} ×"
+    return f"| {n} | {speeds} | {firsts['turns']} | {firsts['together']} |"
+
+
+def setting(served: Pipeline, asked: Sequence[Request], tokens: int, rounds: int) -> str:
+    lengths = [len(one.prompt) for one in asked]
+    dtype = str(served.base.model.dtype).removeprefix("torch.")
+    return (
+        f"{served.base.name} in {dtype}, {Settings().compute_threads} threads, load {os.getloadavg()[0]:.1f} before; "
+        f"prompts of {min(lengths)} to {max(lengths)} tokens, {tokens} tokens an answer, median of {rounds} rounds."
+    )
+
+
+if __name__ == "__main__":
+    main()
