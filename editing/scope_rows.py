@@ -72,9 +72,13 @@ class Rows:
         if not allowed:
             return []
         with self._lock:
-            params, count = None, self._index.ntotal
-            if allowed < count:
-                bits = np.packbits(np.pad(rows, (0, count - len(rows))), bitorder="little")
-                params = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))  # type: ignore[call-arg, arg-type]
+            count = self._index.ntotal
+            if 2 * allowed > count:  # the plain search is twice as fast, and most of what it finds is allowed
+                _, found = self._index.search(sentence[None], min(3 * CANDIDATES, count))
+                near = [int(row) for row in found[0] if row < len(rows) and rows[row]][:CANDIDATES]
+                if len(near) == min(CANDIDATES, allowed):
+                    return near
+            bits = np.packbits(np.pad(rows, (0, count - len(rows))), bitorder="little")
+            params = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))  # type: ignore[call-arg, arg-type]
             _, found = self._index.search(sentence[None], min(CANDIDATES, allowed), params=params)
         return [int(row) for row in found[0] if row >= 0]
