@@ -52,7 +52,7 @@ class EditStore:
             ValueError: no deltas.
             StorageError: full or read-only disk; no half-written edit is left under a digest.
         """
-        files = {CONFIG: _config(deltas, base_model), WEIGHTS: _weights(deltas)}
+        files = adapter_files(deltas, base_model)
         digest = _digest(files)
         with _disk("cannot be written"):
             if not self._path(digest).exists() or self._damaged(digest):
@@ -159,6 +159,11 @@ class EditStore:
         temporary = home / uuid4().hex
         temporary.mkdir()
         return temporary
+
+
+def adapter_files(deltas: Deltas, base_model: str = "") -> dict[str, bytes]:
+    """The files of a LoRA adapter by name, as PEFT loads them; dtypes are kept. Raises ValueError: no deltas."""
+    return {CONFIG: _config(deltas, base_model), WEIGHTS: _weights(deltas)}
 
 
 def _config(deltas: Deltas, base_model: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service import cli_answers, cli_edits, cli_log, cli_training
+from service import cli_answers, cli_compile, cli_edits, cli_log, cli_training
 from service.terminal import LOCAL, AsJson, Url, print_json, server
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.add_typer(cli_answers.app)
 app.add_typer(cli_edits.app)
 app.add_typer(cli_log.app)
 app.add_typer(cli_training.app)
+app.add_typer(cli_compile.app)
 app.add_typer(index, name="index")
 
 

@@ -1,0 +1,183 @@
+"""``errata compile``: all edits in force as one adapter, or one checkpoint, judged before it is written."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from editing.aim import aimed
+from editing.consolidation import Consolidated, Consolidation, Course
+from editing.families import Decoder, edited_modules, family_of
+from editing.feed_forward import default_modules, whole_blocks
+from editing.lessons import Lessons
+from editing.model import stack
+from editing.passes import passes_for
+from editing.state import State
+from service.app import build_pipeline
+from service.bundle import Bundle, check_target
+from service.compiled import Report, judged
+from service.errors import ServiceError
+from service.pipeline import Pipeline
+from service.settings import Settings
+from service.stages import Stages
+from service.teaching import Plan, Question, Teacher
+
+HELD = 48  # lessons of each sort that decide when training ends
+
+
+class CannotCompile(ServiceError):
+    """There is nothing to compile, or it does not belong to this model."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the command was asked for.
+
+    Attributes:
+        out: where it goes; must not exist, or be empty.
+        layers: how many of the uppermost layers may change; 0: those of the editor.
+        sample: at most so many edits, and prompts of every other sort, are judged.
+        force: write even what falls below the limits.
+        plan: how many prompts are made for training and judging.
+    """
+
+    out: Path
+    merged: bool = False
+    revision: int | None = None
+    rank: int = 32
+    steps: int = 600
+    seconds: float = math.inf
+    rate: float = 2e-3
+    layers: int = 0
+    min_efficacy: float = 0.95
+    min_locality: float = 0.9
+    sample: int = 200
+    force: bool = False
+    seed: int = 0
+    plan: Plan = field(default_factory=Plan)
+
+
+@dataclass(frozen=True)
+class Divided:
+    """Questions for training, for deciding when it ends, and for the report, which training never sees."""
+
+    training: tuple[Question, ...]
+    held: tuple[Question, ...]
+    judged: tuple[Question, ...]
+
+
+def compile_command(choices: Choices, settings: Settings) -> tuple[Report, dict[str, Any]]:
+    """Train one change for all edits in force, judge it, and write it where it passes (or ``force`` is given).
+
+    Returns:
+        The report, and the document that stands beside the adapter as ``compile.json``.
+
+    Raises:
+        CannotCompile: no ledger, no edits in force, edits of another model, or a model that is no decoder.
+        StorageError, UnknownRevision, ModelUnavailable, CorruptFactors: as the service.
+    """
+    check_target(choices.out)
+    if not (settings.directory / "ledger.db").is_file():
+        raise CannotCompile(f"there is no ledger in {settings.directory}: no edit was ever made there")
+    with ExitStack() as opened, Stages() as stages:
+        pipeline = build_pipeline(settings, opened, stages.say)
+        state = _checked(pipeline, pipeline.book.state(choices.revision))
+        teacher = Teacher(pipeline, state, replace(choices.plan, seed=choices.seed))
+        wanted, left = _divided(_ask(teacher, stages), choices.sample, choices.seed)
+        trained = _train(teacher, wanted, left, choices, stages)
+        with stages.stage("judging", 1):
+            cases = judged(pipeline, trained.deltas, [*wanted.judged, *left.judged])
+        report = Report(tuple(cases), choices.min_efficacy, choices.min_locality)
+        bundle = Bundle(pipeline, settings, state, trained, report)
+        if report.passed or choices.force:
+            return report, bundle.write(choices.out, choices.merged, stages.say)
+        return report, bundle.document()
+
+
+def changed_modules(pipeline: Pipeline, layers: int) -> list[str]:
+    """The editor's own modules, or all linear layers of the uppermost ``layers`` blocks that it knows by name.
+
+    Raises:
+        ValueError: the model's layers have no known names.
+    """
+    if not layers:
+        return list(pipeline.editor.layers) if pipeline.editor else default_modules(pipeline.base.model)
+    return edited_modules(pipeline.base.model, *whole_blocks(pipeline.base.model, layers))
+
+
+def _lowest(names: Sequence[str]) -> int:
+    return min(int(number[1]) for name in names if (number := re.search(r"\.(\d+)\.", name)))
+
+
+def _checked(pipeline: Pipeline, state: State) -> State:
+    """Raises CannotCompile: see ``compile_command``."""
+    if not state.active:
+        raise CannotCompile(f"no edit is in force at revision {state.revision}: there is nothing to compile")
+    if not isinstance(family_of(pipeline.base.model), Decoder):
+        raise CannotCompile(f"{pipeline.base.name} is no decoder; only decoders can be compiled")
+    made = {edit_id: pipeline.book.event(edit_id).model for edit_id in state.active}
+    foreign = [edit_id for edit_id, model in made.items() if model not in (None, pipeline.base.digest)]
+    if foreign:
+        raise CannotCompile(
+            f"{len(foreign)} of {len(made)} edits were made for another model, the first is {foreign[0]}; "
+            f"serve {made[foreign[0]]} or roll them back"
+        )
+    return state
+
+
+def _train(teacher: Teacher, wanted: Divided, left: Divided, choices: Choices, stages: Stages) -> Consolidated:
+    """In this thread, so that Ctrl-C reaches it; the compute thread is idle meanwhile."""
+    pipeline = teacher.pipeline
+    model, names = pipeline.base.model, changed_modules(pipeline, choices.layers)
+    course = Course(choices.steps, choices.seconds, rate=choices.rate, seed=choices.seed)
+    passes = passes_for(model, _lowest(names), pipeline.prompts.encoder.prefix())
+    lessons = Lessons(
+        (*map(teacher.says, wanted.training), *teacher.views()),
+        (*map(teacher.keeps, left.training), *teacher.passages()),
+    )
+    held = Lessons(tuple(map(teacher.says, wanted.held)), tuple(map(teacher.keeps, left.held)))
+    everywhere = stack([[pipeline.book.edit(i).deltas for i in teacher.everywhere]], model.dtype, model.device)
+    with stages.stage("training", 1) as advance:
+        passes.ensure([*lessons.said, *lessons.kept])
+        start = aimed(passes, names, choices.rank, lessons)
+        return Consolidation(passes, course, everywhere, advance).train(start, lessons, held)
+
+
+def _ask(teacher: Teacher, stages: Stages) -> tuple[list[Question], list[Question]]:
+    n = len(teacher.requests)
+    with stages.stage("wordings of the edits", n) as advance:
+        wanted = teacher.wanted(advance)
+    with stages.stage("prompts that no edit is about", n) as advance:
+        return wanted, teacher.left_alone(advance)
+
+
+def _divided(asked: tuple[list[Question], list[Question]], sample: int, seed: int) -> tuple[Divided, Divided]:
+    """Own inputs and user's rephrases are trained and judged; made wordings and other prompts are one or the other."""
+    wanted, left = asked
+    rng = random.Random(seed)
+    made, given = _split(wanted, "wording"), [q for q in wanted if q.kind != "wording"]
+    rng.shuffle(made)
+    rng.shuffle(left)
+    own = [q for q in given if q.kind == "input"]
+    kept = [q for q in given if q.kind == "rephrase"]
+    parts = []
+    for every in (made, left):
+        held = every[: min(HELD, max(1, len(every) // 8))]
+        tested = every[len(held) : len(held) + min(sample, max(1, len(every) // 6))]
+        parts.append((every[len(held) + len(tested) :], held, tested))
+    (train_made, held_made, test_made), (train_left, held_left, test_left) = parts
+    sampled = [*rng.sample(own, min(sample, len(own))), *rng.sample(kept, min(sample, len(kept)))]
+    return (
+        Divided((*given, *train_made), tuple(held_made or own[:HELD]), (*sampled, *test_made)),
+        Divided(tuple(train_left), tuple(held_left), tuple(test_left)),
+    )
+
+
+def _split(questions: Sequence[Question], kind: str) -> list[Question]:
+    return [question for question in questions if question.kind == kind]
