@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +57,12 @@ def make_all(client: httpx.Client, examples: Sequence[Example], say: Callable[[s
         say(f"{chunk.stop} of {len(examples)}, {pace:.2f} s each, {left:.0f} min left")
 
 
-def stands(client: httpx.Client, sizes: Sequence[int] = (1, 10, 100, 1000, 10_000)) -> dict[int, list[Stand]]:
+def stands(
+    events: Iterable[Mapping[str, Any]], sizes: Sequence[int] = (1, 10, 100, 1000, 10_000)
+) -> dict[int, list[Stand]]:
     """Where to ask with how many edits in force, as the log tells; sizes that it does not reach are left out."""
     parts: dict[str, list[tuple[int, str, int]]] = defaultdict(list)  # number, edit and revision by part
-    for event in _events(client):
+    for event in events:
         part, _, place = (event["idempotency_key"] or "").rpartition("/")
         if event["kind"] == "apply" and place:
             name, _, first = part.rpartition("-")
@@ -72,7 +74,8 @@ def stands(client: httpx.Client, sizes: Sequence[int] = (1, 10, 100, 1000, 10_00
     return {size: found[size] for size in sizes if size in found}
 
 
-def _events(client: httpx.Client) -> Iterator[dict[str, Any]]:
+def log(client: httpx.Client) -> Iterator[dict[str, Any]]:
+    """The service's events, in order."""
     after: int | None = 0
     while after is not None:
         page = client.get("/log", params={"after": after, "limit": 1000}).raise_for_status().json()

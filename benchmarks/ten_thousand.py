@@ -22,7 +22,7 @@ import httpx
 from benchmarks.asking import KEPT, WANTED, Asked, Questions
 from benchmarks.corrections import draw_corrections
 from benchmarks.costs import costs_table, measure_costs
-from benchmarks.many import Stand, make_all, stands
+from benchmarks.many import Stand, log, make_all, stands
 from benchmarks.serving import serving
 from editing.data import Example
 from service.shares import Share
@@ -156,7 +156,7 @@ def main() -> None:
     with serving(options.home) as server, httpx.Client(base_url=server.url, timeout=3600) as client:
         if not options.read:
             make_all(client, examples, _say)
-        found = stands(client)
+        found = stands(log(client))
         asked = ask_all(client, examples, options, found)
     cost = measure_costs(options.home, max(s.revision for of in found.values() for s in of)) if options.costs else None
     unscoped = json.loads(options.unscoped.read_text()) if options.unscoped else []
