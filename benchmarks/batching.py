@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.batching`` asks n different questions at once, every second one of them with a MEND edit of its
 own in force, and prints a table; before it, a line on how many answers came out differently in company than alone.
-Both ways serve the same requests in the same run, in alternating order, since a machine's speed drifts. Rows that
-decode together wait for each other's prompts, so the first token may come later than the speed suggests.
+Both ways serve the same requests in the same run, in alternating order, since a machine's speed drifts. Tokens for a
+second of processor time hardly depend on what else the machine is doing; tokens a second and the wait for the first
+token (median of the requests, and the last one's) do.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ from service.usecases import EditOptions, GenerateQuery
 CAPITALS = Path(__file__).with_name("capitals.txt")
 QUESTIONS = ("What is the capital of {}?", "Tell me about {} in two sentences.", "Which languages are spoken in {}?")
 
+HEAD = (
+    "at once", "tokens/s, taking turns", "together", "gain", "tokens/CPU-s, taking turns", "together", "gain",
+    "first token (median, last), taking turns", "together",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Request:
@@ -43,6 +49,7 @@ class Figures:
     """Of one number of requests under one way, a value for each round; seconds."""
 
     tokens_per_s: list[float] = field(default_factory=list)
+    tokens_per_cpu_s: list[float] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
     last_first: list[float] = field(default_factory=list)
 
@@ -141,23 +148,24 @@ def one_round(engine: LocalEngine, asked: Sequence[Request], params: SamplingPar
     with ThreadPoolExecutor(len(asked)) as pool:
         futures = [pool.submit(ask, one) for one in asked]
         gate.wait()
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         tokens = sum(future.result() for future in futures)
-        seconds = time.perf_counter() - began
+        seconds, busy = time.perf_counter() - began, time.process_time() - busy
     figures.tokens_per_s.append(tokens / seconds)
+    figures.tokens_per_cpu_s.append(tokens / busy)
     figures.first.append(statistics.median(firsts))
     figures.last_first.append(max(firsts))
 
 
 def row(n: int, found: dict[str, Figures]) -> str:
-    middle = {name: statistics.median(figures.tokens_per_s) for name, figures in found.items()}
-    firsts = {
-        name: f"{statistics.median(figures.first):.2f} s (last {statistics.median(figures.last_first):.2f} s)"
-        for name, figures in found.items()
-    }
-    gain = middle["together"] / middle["turns"]
-    speeds = f"{middle['turns']:.1f} | {middle['together']:.1f} | {gain:.2f} ×"
-    return f"| {n} | {speeds} | {firsts['turns']} | {firsts['together']} |"
+    """Of the table; each value is the median of the rounds."""
+    cells = [str(n)]
+    for name in ("tokens_per_s", "tokens_per_cpu_s"):
+        turns, together = (statistics.median(getattr(found[way], name)) for way in ("turns", "together"))
+        cells += [f"{turns:.1f}", f"{together:.1f}", f"{together / turns:.2f} ×"]
+    for figures in found.values():
+        cells.append(f"{statistics.median(figures.first):.2f} s, {statistics.median(figures.last_first):.2f} s")
+    return f"| {' | '.join(cells)} |"
 
 
 def setting(served: Pipeline, asked: Sequence[Request], tokens: int, rounds: int) -> str:
