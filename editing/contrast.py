@@ -1,4 +1,4 @@
-"""What sets two questions apart however alike they sound: another kind of answer, other numbers, mere politeness.
+"""What sets two questions apart however alike they sound: another kind of answer or topic, other numbers, politeness.
 
 Sentence vectors put "Where was X born?" beside "When was X born?", and the First World War beside the Second. These few
 rules only ever say no, and only where both texts are explicit.
@@ -10,6 +10,7 @@ import re
 
 from editing.follow_up import only_polite
 from editing.statements import bare
+from editing.topics import other_topic
 
 _TIMES = r"when|(what|which) (year|date|day|month|century|decade)|what time(?! zone)"
 _PLACES = r"where|(what|which) (city|country|town|place|state|region|continent|village)"
@@ -31,7 +32,7 @@ def contradicts(one: str, other: str) -> bool:
     """Whether the texts cannot ask the same thing; what is left implicit contradicts nothing."""
     kinds = {asked_for(one), asked_for(other)} - {None}
     numbers, others = numbers_in(one), numbers_in(other)
-    apart = len(kinds) == 2 and kinds != _MAY_AGREE
+    apart = (len(kinds) == 2 and kinds != _MAY_AGREE) or other_topic(one, other)
     return apart or bool(numbers and others and not numbers & others) or only_polite(one) != only_polite(other)
 
 
