@@ -79,6 +79,10 @@ class _Job:
     verification: Verification | None = None
     rounds: int = 0
 
+    @property
+    def generalizes(self) -> bool:
+        return self.verification is not None and self.verification.generalizes
+
 
 @dataclass(eq=False)
 class _Clock:
@@ -106,7 +110,7 @@ class Maker:
     ) -> None:  # fmt: skip
         self.base, self.editor, self.engine, self.prompts, self.book = base, editor, engine, prompts, book
         self.compute, self.params = compute, SamplingParams(max_tokens=verify_tokens)
-        self._workshop: Workshop | None = None
+        self._workshop: Workshop | None = None  # set up with the first edit
 
     def asked(self, request: EditRequest) -> Asked:
         """Check a request and prepare it.
@@ -142,9 +146,7 @@ class Maker:
             self._verify([jobs[n] for n in pending])
             check += clock.lap()
             settles = self._piecewise(bench, pending, settled_many, jobs)
-            pending = [
-                n for n in pending if not (_generalizes(jobs[n]) and settles[n]) and jobs[n].rounds < REFINEMENTS
-            ]
+            pending = [n for n in pending if not (jobs[n].generalizes and settles[n]) and jobs[n].rounds < REFINEMENTS]
             for n, deltas in self._piecewise(bench, pending, refine_many, jobs).items():
                 jobs[n].deltas, jobs[n].rounds = deltas, jobs[n].rounds + 1
             compute += clock.lap()
@@ -235,11 +237,6 @@ class Maker:
 def near(text: TextVectors, wordings: Wordings) -> bool:
     """Whether the head may be asked at all if they are the same: it never says so of texts that lie far apart."""
     return any(float(text.sentence @ own.sentence) > NEAR for own in wordings.texts)
-
-
-def _generalizes(job: _Job) -> bool:
-    assert job.verification is not None
-    return job.verification.generalizes
 
 
 def _made(job: _Job, times: Mapping[str, float]) -> Made:
