@@ -68,10 +68,7 @@ def main() -> None:
         ways = {name: engine(served, width) for name, width in (("turns", 1), ("together", chosen.width))}
         print(setting(served, asked, chosen.tokens, chosen.rounds), flush=True)
         print(compared(ways, asked, params), flush=True)
-        print(
-            "| at once | tokens/s, taking turns | together | gain | first token, taking turns | together |", flush=True
-        )
-        print("|---|---|---|---|---|---|", flush=True)
+        print(f"| {' | '.join(HEAD)} |\n{'|---' * len(HEAD)}|", flush=True)
         for n in chosen.at_once:
             print(row(n, measure(ways, asked[:n], params, chosen.rounds)), flush=True)
 
