@@ -194,5 +194,3 @@ def test_log_verification(client: TestClient, usecases: FakeUseCases) -> None:
     usecases.whole_log = False
     document = client.get("/log/verify").json()
     assert (document["ok"], document["first_bad_seq"], document["why"]) == (False, 3, "changed")
-
-
