@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from editing.consolidation import Consolidated
@@ -19,7 +20,7 @@ from editing.errors import StorageError
 from editing.state import State
 from editing.store import adapter_files
 from service.base_model import load_base_model
-from service.compiled import Report
+from service.compiled import Report, percent
 from service.engines import SamplingParams
 from service.engines.local import LocalEngine
 from service.pipeline import Pipeline
@@ -58,7 +59,7 @@ class Bundle:
             if out.exists():
                 out.rmdir()  # it is empty
             temporary.rename(out)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise StorageError(f"{out} cannot be written: {error}") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -132,8 +133,9 @@ def card(document: dict[str, Any]) -> str:
     """A model card with the figures."""
     report, base = document["report"], document["base_model"]
     adapter = document["form"] == "adapter"
+    columns = ("served", "right", "begins_alike")
     rows = [
-        f"| {kind} | {_rate(figures['right'])} | {_rate(figures.get('begins_alike'))} |"
+        f"| {' | '.join([kind, *(percent(figures.get(name)) for name in columns)])} |"
         for kind, figures in report["kinds"].items()
     ]
     load = (
@@ -153,14 +155,10 @@ def card(document: dict[str, Any]) -> str:
         "There is no scope decision in it: every correction acts on every prompt. "
         + ("It met what was asked of it." if report["passed"] else "**It fell below what was asked of it.**"),
         "",
-        "| prompts | answered as wanted | answer begins as wanted |", "|---|---|---|", *rows, "",
+        "| prompts | service, as wanted | compiled, as wanted | begins as wanted |", "|---|---|---|---|", *rows, "",
         f"Rank {document['rank']}, {document['training']['steps']} steps; greedy decoding. `compile.json` has more.",
         "",
     ])  # fmt: skip
-
-
-def _rate(share: dict[str, Any] | None) -> str:
-    return f"{100 * share['rate']:.1f} % of {share['trials']}" if share else ""
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 app = typer.Typer()
-Share = Annotated[float, typer.Option(min=0.0, max=1.0)]
 
 
 @app.command("compile")
@@ -48,6 +47,8 @@ def compile_edits(
     from service.settings import Settings
     from service.tables import show
 
+    if json_file and not json_file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no directory {json_file.absolute().parent} to write the figures in")
     choices = Choices(
         out, merged, revision, rank, steps, seconds, rate, layers, min_efficacy, min_locality, sample, force, seed
     )
@@ -58,7 +59,7 @@ def compile_edits(
         raise typer.Exit(1) from None
     if json_file:
         json_file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    show("compiled", ("prompts", "as wanted", "begins as wanted"), report.rows())
+    show("compiled", ("prompts", "service, as wanted", "compiled, as wanted", "begins as wanted"), report.rows())
     written = report.passed or force
     for shortfall in report.shortfalls:
         typer.secho(shortfall, err=True, fg="yellow" if written else "red")

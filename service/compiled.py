@@ -12,23 +12,28 @@ from service.engines import SamplingParams
 from service.pipeline import Pipeline
 from service.shares import Share
 from service.teaching import ANSWER_TOKENS, WANTED, Question
+from service.usecases import GenerateQuery
 
 _WORDS = 4  # of an answer's beginning
 
 
 @dataclass(frozen=True)
 class Case:
-    """One prompt: what is wanted there, and what the compiled model says."""
+    """One prompt: what is wanted there, what the compiled model says, and what the service says by scope."""
 
     question: Question
     said: str
+    served: str
 
     @property
     def right(self) -> bool:
         """It says the edit's output, or exactly what the service says."""
-        if self.question.kind in WANTED:
-            return match(self.said, self.question.answer) == "exact"
-        return self.said == self.question.answer
+        return self._as_wanted(self.said)
+
+    @property
+    def served_right(self) -> bool:
+        """The same of the service."""
+        return self._as_wanted(self.served)
 
     @property
     def alike(self) -> bool:
@@ -39,7 +44,12 @@ class Case:
 
     def document(self) -> dict[str, Any]:
         q = self.question
-        return {"kind": q.kind, "prompt": q.view.text, "wanted": q.answer, "said": self.said, "right": self.right}
+        return {"kind": q.kind, "prompt": q.view.text, "wanted": q.answer, "said": self.said, "served": self.served}
+
+    def _as_wanted(self, text: str) -> bool:
+        if self.question.kind in WANTED:
+            return match(text, self.question.answer) == "exact"
+        return text == self.question.answer
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,8 @@ class Report:
         figures = {}
         for kind in kinds:
             own = [case for case in self.cases if case.question.kind == kind]
-            figures[kind] = {"right": Share.of(case.right for case in own).document()}
+            shares = {"right": (case.right for case in own), "served": (case.served_right for case in own)}
+            figures[kind] = {name: Share.of(hits).document() for name, hits in shares.items()}
             if kind not in WANTED:
                 figures[kind]["begins_alike"] = Share.of(case.alike for case in own).document()
         return {
@@ -90,23 +101,29 @@ class Report:
             "kinds": figures,
         }
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Of the table: kind, exactly what is wanted, begins alike."""
-        found = []
-        for kind, figures in self.document()["kinds"].items():
-            found.append((kind, *(_percent(figures.get(name)) for name in ("right", "begins_alike"))))
-        return found
+    def rows(self) -> list[tuple[str, ...]]:
+        """Of the table: kind, the service as wanted, the compiled model as wanted, begins alike."""
+        names = ("served", "right", "begins_alike")
+        kinds = self.document()["kinds"]
+        return [(kind, *(percent(figures.get(name)) for name in names)) for kind, figures in kinds.items()]
 
 
-def judged(pipeline: Pipeline, deltas: Deltas, questions: Sequence[Question]) -> list[Case]:
-    """Ask everything once under the one change, greedily, as far as the wanted answers go."""
+def judged(pipeline: Pipeline, deltas: Deltas, questions: Sequence[Question], revision: int) -> list[Case]:
+    """Ask everything once under the one change, greedily, as far as the wanted answers go, and once by scope."""
     change = Edit("compiled", EditRequest("", ""), {n: d.to(pipeline.base.model.dtype) for n, d in deltas.items()})
-    cases: dict[Question, str] = {}
+    said: dict[Question, str] = {}
+    served = {question: question.answer for question in questions if question.kind not in WANTED}  # asked before
     for tokens, some in _by_length(pipeline, questions).items():
+        params = SamplingParams(max_tokens=tokens)
         prompts = [pipeline.prompts.question(q.view.text, "prompt", tokens, q.view.raw).ids for q in some]
-        made = pipeline.engine.generate(prompts, [[change]] * len(prompts), SamplingParams(max_tokens=tokens))
-        cases |= {question: one.text for question, one in zip(some, made, strict=True)}
-    return [Case(question, cases[question]) for question in questions]
+        made = pipeline.engine.generate(prompts, [[change]] * len(prompts), params)
+        said |= {question: one.text for question, one in zip(some, made, strict=True)}
+        wanted = [question for question in some if question not in served]
+        answers = pipeline.generate_many(
+            [GenerateQuery(params, q.view.text, raw=q.view.raw, revision=revision) for q in wanted]
+        )
+        served |= {question: one.text for question, one in zip(wanted, answers, strict=True)}
+    return [Case(question, said[question], served[question]) for question in questions]
 
 
 def _by_length(pipeline: Pipeline, questions: Sequence[Question]) -> dict[int, list[Question]]:
@@ -125,5 +142,6 @@ def _beginning(text: str) -> list[str]:
     return normalise(text).split()[:_WORDS]
 
 
-def _percent(share: dict[str, Any] | None) -> str:
+def percent(share: dict[str, Any] | None) -> str:
+    """For tables; empty where there is none."""
     return f"{100 * share['rate']:.1f} % of {share['trials']}" if share else ""

@@ -82,7 +82,8 @@ def compile_command(choices: Choices, settings: Settings) -> tuple[Report, dict[
         CannotCompile: no ledger, no edits in force, edits of another model, or a model that is no decoder.
         StorageError, UnknownRevision, ModelUnavailable, CorruptFactors: as the service.
     """
-    check_target(choices.out)
+    out = choices.out.expanduser().absolute()
+    check_target(out)
     if not (settings.directory / "ledger.db").is_file():
         raise CannotCompile(f"there is no ledger in {settings.directory}: no edit was ever made there")
     with ExitStack() as opened, Stages() as stages:
@@ -92,11 +93,11 @@ def compile_command(choices: Choices, settings: Settings) -> tuple[Report, dict[
         wanted, left = _divided(_ask(teacher, stages), choices.sample, choices.seed)
         trained = _train(teacher, wanted, left, choices, stages)
         with stages.stage("judging", 1):
-            cases = judged(pipeline, trained.deltas, [*wanted.judged, *left.judged])
+            cases = judged(pipeline, trained.deltas, [*wanted.judged, *left.judged], state.revision)
         report = Report(tuple(cases), choices.min_efficacy, choices.min_locality)
         bundle = Bundle(pipeline, settings, state, trained, report)
         if report.passed or choices.force:
-            return report, bundle.write(choices.out, choices.merged, stages.say)
+            return report, bundle.write(out, choices.merged, stages.say)
         return report, bundle.document()
 
 
@@ -174,7 +175,7 @@ def _divided(asked: tuple[list[Question], list[Question]], sample: int, seed: in
     (train_made, held_made, test_made), (train_left, held_left, test_left) = parts
     sampled = [*rng.sample(own, min(sample, len(own))), *rng.sample(kept, min(sample, len(kept)))]
     return (
-        Divided((*given, *train_made), tuple(held_made or own[:HELD]), (*sampled, *test_made)),
+        Divided((*given, *train_made), (*held_made, *sampled[:HELD]), (*sampled, *test_made)),
         Divided(tuple(train_left), tuple(held_left), tuple(test_left)),
     )
 
