@@ -48,7 +48,7 @@ def ask_all(
         for stand in several:
             which = [n for n in stand.ids if n < options.asked]
             questions.ask(stand, which, lambda n, of, size=size: _say(f"{size} in force: {n} of {of} prompts"))  # type: ignore[misc]
-    return [one for one in questions.done if one.in_force in found]
+    return [one for one in questions.done if one.in_force in found and one.which < options.asked]
 
 
 def shares(asked: Sequence[Asked]) -> dict[int, dict[str, Share]]:
