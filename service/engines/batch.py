@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -22,16 +23,17 @@ from service.engines.sampling import sample
 from service.engines.together import Together
 from service.errors import NotReady
 
-AT_ONCE = 128  # prompt tokens after which the running rows get their next step
+SHARE = 128  # prompt tokens that are read for each step of the running rows
 
 logger = logging.getLogger(__name__)
 
 
 class Batch:
-    """Rows of all calls. Each turn is one piece of work for the compute thread: prompts are read, or a step is made.
+    """Rows of all calls. Each turn is one piece of work for the compute thread: prompts are read or a step is made.
 
-    Prompts are read first come, first served; a long one lets others pass after each piece. Steps take at most
-    ``width`` rows; where more are running, they take turns. Other work of the compute thread comes in between.
+    Prompts are read first come, first served; a long one lets others pass after each piece, and the running rows make
+    a step for every 128 tokens read. Steps take at most ``width`` rows; where more are running, they take turns. Other
+    work of the compute thread comes in between.
 
     Args:
         width: rows in one step at most; with 1 they are never decoded together.
@@ -44,7 +46,7 @@ class Batch:
         self._scheduled = False
         self._reading: deque[Row] = deque()  # the rest belongs to the compute thread
         self._running: deque[Row] = deque()
-        self._stepped = True
+        self._owed = 0  # steps before more is read
 
     def join(self, rows: Sequence[Row]) -> None:
         """Let rows join at the next turn. Each hears its tokens, and at last that it has ended, or why it failed.
@@ -63,11 +65,10 @@ class Batch:
             self._reading += self._new
             self._new = []
         self._reading, self._running = self._staying(self._reading), self._staying(self._running)
-        if self._reading and (self._stepped or not self._running):
-            self._stepped = False
-            self._read()
+        if self._reading and (self._owed <= 0 or not self._running):
+            self._owed = math.ceil(self._read() / SHARE)
         else:
-            self._stepped = True
+            self._owed -= 1
             self._step()
 
     def _schedule(self) -> None:
@@ -111,10 +112,10 @@ class Batch:
                 row.end(None)
         return deque(row for row in rows if not row.left)
 
-    def _read(self) -> None:
-        """Pieces of the waiting prompts; a row whose prompt is read runs, one with more to read goes to the end."""
+    def _read(self) -> int:
+        """Tokens of the waiting prompts. A row whose prompt is read runs; one with more to read goes to the end."""
         read_now = 0
-        while self._reading and read_now < AT_ONCE:
+        while self._reading and read_now < SHARE:
             row = self._reading.popleft()
             before = row.done
             with self._blaming([row]):
@@ -127,6 +128,7 @@ class Batch:
                     self._reading.append(row)
                 else:
                     self._take(row, logits)
+        return read_now
 
     def _step(self) -> None:
         rows = [self._running.popleft() for _ in range(min(len(self._running), self._at_once))]

@@ -149,7 +149,7 @@ def test_more_rows_than_the_width_take_turns(engine: LocalEngine, monkeypatch: p
 def test_a_long_prompt_lets_short_ones_pass(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read in pieces, and answers that came later are complete before its first token."""
     monkeypatch.setattr(forward, "PIECE", 8)
-    monkeypatch.setattr(batch_module, "AT_ONCE", 8)
+    monkeypatch.setattr(batch_module, "SHARE", 8)
     draw = random.Random(5)
     long, short = Asked((prompt(draw, 240),), ((),), SHORT), Asked((prompt(draw, 6),), ((),), SHORT)
     expected = [alone(engine, long), alone(engine, short)]
@@ -211,3 +211,30 @@ def test_no_prompts_and_no_tokens_are_answered_at_once(engine: LocalEngine) -> N
     """Nothing is computed for them."""
     assert engine.generate([], [], SHORT) == []
     assert engine.generate([(2, 3)], [[]], SamplingParams(max_tokens=0)) == [Generation("", "length", 2, 0)]
+
+
+def test_running_rows_make_a_step_for_every_share_of_tokens_read(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While twelve pieces of a long prompt are read, four shares each, an answer under way gets forty tokens or more."""
+    monkeypatch.setattr(forward, "PIECE", 16)
+    monkeypatch.setattr(batch_module, "SHARE", 4)
+    engine.end_tokens = set()
+    happened: list[str] = []
+
+    def noted(name: str, work: Callable[[Any, Row], Any]) -> Callable[[Any, Row], Any]:
+        def noting(model: Any, row: Row) -> Any:
+            happened.append(name)
+            return work(model, row)
+
+        return noting
+
+    for name in ("read", "step"):
+        monkeypatch.setattr(f"service.engines.batch.{name}", noted(name, getattr(forward, name)))
+    draw = random.Random(13)
+    short = Asked((prompt(draw, 4),), ((),), SamplingParams(max_tokens=80))
+    long = Asked((prompt(draw, 16 * 12),), ((),), SHORT)
+    meeting(engine, lambda: answered(engine, short), lambda: answered(engine, long))
+    reads = [at for at, what in enumerate(happened) if what == "read"]
+    assert len(reads) == 13
+    assert happened[reads[1] : reads[-1]].count("step") >= 40
