@@ -216,7 +216,7 @@ def test_no_prompts_and_no_tokens_are_answered_at_once(engine: LocalEngine) -> N
 def test_running_rows_make_a_step_for_every_share_of_tokens_read(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While twelve pieces of a long prompt are read, four shares each, an answer under way gets forty tokens or more."""
+    """While twelve pieces of a long prompt are read, four shares each, an answer under way gets forty tokens."""
     monkeypatch.setattr(forward, "PIECE", 16)
     monkeypatch.setattr(batch_module, "SHARE", 4)
     engine.end_tokens = set()
