@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from index.storage import file_digest
 from index.vectors import EncoderIdentity
 from retrieval.errors import EncoderError
+from retrieval.question_encoder import TrainableEncoder, check_question_encoder
 
 Progress = Callable[[int, int], None]  # (done, total)
 Vectors = NDArray[np.float32]
@@ -29,6 +30,7 @@ _LONGEST = (
 )
 _CACHED = 512  # queries
 _CACHED_LENGTH = 2_000  # characters
+_QUERIES = 32  # in one batch
 
 
 def locate_encoder() -> Path:
@@ -54,9 +56,13 @@ class TextEncoder(Protocol):
 
     def encode_query(self, query: str) -> Vectors: ...
 
+    def encode_queries(self, queries: Sequence[str]) -> Vectors: ...
+
 
 class Encoder:
     """A sentence encoder. Safe to call from several threads.
+
+    Queries may have a model of their own, trained apart; name, digest and dimension are those of the documents' model.
 
     Attributes:
         name: as in a manifest, e.g. ``sentence-transformers/all-MiniLM-L6-v2``.
@@ -64,8 +70,9 @@ class Encoder:
         dimension: d, the length of a vector.
     """
 
-    def __init__(self, model: Any, name: str, digest: str) -> None:
+    def __init__(self, model: Any, name: str, digest: str, queries: Any = None) -> None:
         self._model = model
+        self._query_model = queries if queries is not None else model
         self._tokenizing = threading.Lock()  # a fast tokenizer keeps padding state; the forward pass keeps none
         self._cached = lru_cache(_CACHED)(self._encode_one)
         self.name = name
@@ -73,16 +80,24 @@ class Encoder:
         self.dimension = int(self._forward([name]).shape[1])
 
     @classmethod
-    def load(cls, path_or_name: str | Path | None = None, threads: int | None = None, name: str | None = None) -> Self:
+    def load(
+        cls,
+        path_or_name: str | Path | None = None,
+        threads: int | None = None,
+        name: str | None = None,
+        questions: Path | None = None,
+    ) -> Self:
         """Load a sentence-transformers model on the CPU.
 
         Args:
             path_or_name: a folder; or a name on the hub, the only case of network; None: the installed wheel.
             threads: how many threads PyTorch uses, in the whole process; None: as it is.
             name: recorded instead of the folder's name.
+            questions: folder of a question encoder that ``errata train-rag`` trained beside this model; without it,
+                queries are encoded as documents are.
 
         Raises:
-            EncoderError: there is no such model or it cannot be loaded.
+            EncoderError: there is no such model, it cannot be loaded, or the question encoder belongs to another.
         """
         if path_or_name is None:
             path_or_name, name = locate_encoder(), name or ENCODER_NAME
@@ -92,9 +107,16 @@ class Encoder:
 
             torch.set_num_threads(threads)
         try:
-            return cls(_load(folder), name or _name(path_or_name), folder_digest(folder))
+            encoder = cls(_load(folder), name or _name(path_or_name), folder_digest(folder))
+            if questions is not None:
+                folder = questions
+                check_question_encoder(questions, encoder.identity)
+                encoder._query_model = _load(questions)
+        except EncoderError:
+            raise
         except Exception as error:  # whatever transformers, safetensors or tokenizers make of a damaged file
             raise EncoderError(f"{folder}: the encoder cannot be loaded: {error}") from error
+        return encoder
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -118,13 +140,23 @@ class Encoder:
         """The vector (d,) of one query, read-only; the latest queries are remembered."""
         return self._cached(query) if len(query) <= _CACHED_LENGTH else self._encode_one(query)
 
+    def encode_queries(self, queries: Sequence[str]) -> Vectors:
+        """Vectors (n, d) of queries, in order."""
+        firsts = range(0, len(queries), _QUERIES)
+        blocks = [self._forward(list(queries[first : first + _QUERIES]), self._query_model) for first in firsts]
+        return np.concatenate(blocks) if blocks else np.empty((0, self.dimension), np.float32)
+
+    def trainable(self, side: Literal["questions", "documents"], device: str = "cpu") -> TrainableEncoder:
+        """A copy of the model of one side, for training."""
+        return TrainableEncoder(self._query_model if side == "questions" else self._model, device)
+
     def encode_tokens(self, texts: Sequence[str]) -> list[tuple[Vectors, Vectors]]:
         """For each text its vector (d,) and those of its tokens (n, d), all of length 1, without special tokens."""
         import torch
         from torch.nn.functional import normalize
 
         with self._tokenizing:
-            features = self._model.preprocess([_readable(text) for text in texts])
+            features = self._model.preprocess([readable(text) for text in texts])
         with torch.inference_mode():
             out = self._model(features)
             sentences = normalize(out["sentence_embedding"].float(), dim=1).numpy()
@@ -133,22 +165,23 @@ class Encoder:
         return [(sentences[row], tokens[row, 1 : n - 1]) for row, n in enumerate(lengths)]
 
     def _encode_one(self, query: str) -> Vectors:
-        vector: Vectors = self.encode([query])[0]
+        vector: Vectors = self._forward([query], self._query_model)[0]
         vector.flags.writeable = False
         return vector
 
-    def _forward(self, texts: list[str]) -> Vectors:
+    def _forward(self, texts: list[str], model: Any = None) -> Vectors:
         """One batch: (n, d), normalised."""
         import torch
 
+        model = model if model is not None else self._model
         with self._tokenizing:
-            features = self._model.preprocess([_readable(text) for text in texts])
+            features = model.preprocess([readable(text) for text in texts])
         with torch.inference_mode():
-            vectors = self._model(features)["sentence_embedding"]
+            vectors = model(features)["sentence_embedding"]
             return torch.nn.functional.normalize(vectors.float(), dim=1).numpy()
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     """The part of a text that can matter, with a question mark for each half character, which no tokenizer takes."""
     return text[:_LONGEST].encode(errors="replace").decode()
 

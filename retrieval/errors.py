@@ -11,3 +11,11 @@ class EncoderError(RetrievalError):
 
 class EmbeddingError(RetrievalError):
     """Vectors cannot be written or read: the disk is full, read-only or unreadable. Finished shards stay."""
+
+
+class AdapterError(RetrievalError):
+    """A LoRA adapter is missing, damaged, or does not fit the generator."""
+
+
+class TrainingError(RetrievalError):
+    """Training cannot begin or go on: no usable questions, or what lies in the run's folder is of another run."""

@@ -38,4 +38,4 @@ class Retriever:
 
     def search_many(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """:meth:`search` for each of the queries, in one pass."""
-        return self.index.search(self.encoder.encode(queries), k)
+        return self.index.search(self.encoder.encode_queries(queries), k)

@@ -35,6 +35,9 @@ class WordEncoder:
     def encode_query(self, query: str) -> Vectors:
         return self.encode([query])[0]
 
+    def encode_queries(self, queries: Sequence[str]) -> Vectors:
+        return self.encode(queries)
+
     def _sum(self, text: str) -> Any:
         seeds = (int.from_bytes(hashlib.sha256(word.strip(".?").encode()).digest()[:8]) for word in text.split())
         return sum(np.random.default_rng(seed).normal(size=self.identity.dimension) for seed in seeds)
