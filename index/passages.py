@@ -55,13 +55,16 @@ class Hit:
 
     Attributes:
         passage: the passage.
-        score: inner product of the normalised vectors of query and passage, in [-1, 1].
+        score: what the hits are ordered by. Of a dense search the inner product of the normalised vectors of query and
+            passage, in [-1, 1]; of other searches what the retriever says.
         rank: 1 is the best.
+        inner_product: d(z)·q(x), of every kind of search, for p(z|x) ∝ exp(d(z)·q(x)); None if it was not computed.
     """
 
     passage: Passage
     score: float
     rank: int
+    inner_product: float | None = None
 
 
 @dataclass(frozen=True)
