@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from index.errors import IndexMismatch
 from index.manifest import MANIFEST_FILE, PASSAGES_FILE, VECTORS_FILE, VERSION_NAME, Manifest, Recipe
 from index.opened import open_index
+from index.passage_file import PassageFile
 from index.passages import Passage, Split, to_line
 from index.storage import file_digest, storing, sync
 from index.vectors import VectorIndex
@@ -30,8 +31,8 @@ _REPLACED = ".replaced-"
 def version_name(recipe: Recipe, passages: Sequence[Passage]) -> str:
     """The corpus's name and 8 hex digits, a digest of recipe and passages: the same content has the same name."""
     digest = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode())
-    for passage in passages:
-        digest.update(to_line(passage))
+    for block in passages.blocks() if isinstance(passages, PassageFile) else map(to_line, passages):
+        digest.update(block)
     version = f"{recipe.corpus.name}-{digest.hexdigest()[:8]}"
     if not VERSION_NAME.fullmatch(version):
         raise ValueError(f"the corpus name {recipe.corpus.name!r} does not make a file name")
@@ -58,7 +59,8 @@ def build_index(root: Path, recipe: Recipe, split: Split, vectors: Iterable[NDAr
     Args:
         root: the directory of all versions; made if it is not there.
         recipe: how the vectors were made.
-        split: n passages, at least one.
+        split: n passages, at least one; of ``split_articles``, or for a large corpus of ``write_passages``, whose files
+            are then linked and never read into memory.
         vectors: blocks (m, d) of float32 unit vectors, n rows in all, in the order of the passages.
 
     Raises:

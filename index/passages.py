@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -21,11 +21,13 @@ class Article:
         title: what it is about.
         text: the whole text; may be empty, such articles are skipped and counted.
         source: where it can be read (an address), or the name of the file that it came from.
+        whole: it is a passage already and is not cut, however many words it has.
     """
 
     title: str
     text: str
     source: str
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,13 @@ class Split:
     """A corpus cut into passages.
 
     Attributes:
-        passages: in the order of the articles.
+        passages: in the order of the articles; a tuple, or a PassageFile on disk.
         articles: how many articles gave passages.
         empty: articles skipped because they hold no text.
         duplicates: passages skipped because one of the same source, title and place came before.
     """
 
-    passages: tuple[Passage, ...]
+    passages: Sequence[Passage]
     articles: int
     empty: int
     duplicates: int
@@ -96,7 +98,7 @@ def split_article(article: Article, words: int = WORDS_PER_PASSAGE) -> Iterator[
     if words < 1:
         raise ValueError(f"a passage holds at least one word, not {words}")
     found = _WORD.finditer(article.text)
-    while group := list(islice(found, words)):
+    while group := list(islice(found, None if article.whole else words)):
         start, end = group[0].start(), group[-1].end()
         name = passage_id(article.source, article.title, start)
         yield Passage(name, article.title, article.text[start:end], article.source, start, end)
