@@ -34,6 +34,13 @@ def test_exactly_the_limit_is_one_passage() -> None:
     assert len(list(split_article(article("w " * 101)))) == 2
 
 
+def test_a_whole_article_is_one_passage() -> None:
+    """What came as a passage is not cut, whatever its length, and an empty one gives none."""
+    (passage,) = split_article(Article("T", " " + "w " * 250, "made up", whole=True))
+    assert (len(passage.text.split()), passage.start) == (250, 1)
+    assert list(split_article(Article("T", " ", "made up", whole=True))) == []
+
+
 def test_ids_are_stable_and_tell_places_apart() -> None:
     """An id depends on source, title and offset alone."""
     first, second = split_article(article("a b"), words=1)
