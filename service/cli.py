@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service import cli_answers, cli_compile, cli_edits, cli_log, cli_training
+from service import cli_answers, cli_compile, cli_edits, cli_log, cli_rag, cli_rag_training, cli_training
 from service.terminal import LOCAL, AsJson, Url, print_json, server
 
 app = typer.Typer(
@@ -37,6 +37,8 @@ app.add_typer(cli_edits.app)
 app.add_typer(cli_log.app)
 app.add_typer(cli_training.app)
 app.add_typer(cli_compile.app)
+app.add_typer(cli_rag.app)
+app.add_typer(cli_rag_training.app)
 app.add_typer(index, name="index")
 
 

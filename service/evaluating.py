@@ -95,7 +95,7 @@ class Run:
 
 def _judge(run: Run, subjects: Sequence[Subject]) -> None:
     """Every subject on every set, with a bar that says how long it still takes."""
-    with _progress() as bar:
+    with progress_bar() as bar:
         tasks = {
             (name, subject.name): bar.add_task(f"{name}, {subject.name}", total=2 * len(examples))
             for name, examples in run.sets.items()
@@ -146,7 +146,8 @@ def scratch_service(settings: Settings | None = None) -> Iterator[Pipeline]:
         yield build_pipeline(chosen.model_copy(update={"home": Path(scratch)}), stack, lambda _: None)
 
 
-def _progress() -> Any:
+def progress_bar() -> Any:
+    """On stderr, with the time that is left; gone when it is done."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

@@ -22,7 +22,7 @@ def draw(sets: Mapping[str, Document], image: Path) -> tuple[Path, Path]:
 
 
 def _kinds(sets: Mapping[str, Document], image: Path) -> None:
-    figure, axes = _figure(len(sets), 3.8)
+    figure, axes = figure_of(len(sets), 3.8)
     for axis, (name, found) in zip(axes, sets.items(), strict=True):
         width = 0.8 / max(1, len(found["ways"]))
         for number, (way, figures) in enumerate(found["ways"].items()):
@@ -33,14 +33,14 @@ def _kinds(sets: Mapping[str, Document], image: Path) -> None:
             axis.hlines(TARGETS[kind], n - 0.45, n + 0.45, colors="black", linestyles="dotted", linewidth=1)
         axis.set_xticks(range(len(KINDS)), [kind.replace("_", " ") for kind in KINDS], rotation=20)
         axis.set(title=f"{name}, n = {found['edits']} (dotted: target)", ylim=(0, 1.05), ylabel="share")
-        _legend(axis, -0.2)
-    _save(figure, image)
+        legend(axis, -0.2)
+    save(figure, image)
 
 
 def _relations(sets: Mapping[str, Document], image: Path) -> None:
     """By the first way of each set: the service's own, with scope."""
     longest = max(len(next(iter(found["ways"].values()), {"relations": ()})["relations"]) for found in sets.values())
-    figure, axes = _figure(len(sets), 2.0 + 0.25 * longest)
+    figure, axes = figure_of(len(sets), 2.0 + 0.25 * longest)
     for axis, (name, found) in zip(axes, sets.items(), strict=True):
         way, figures = next(iter(found["ways"].items()), ("", {"relations": {}}))
         names = list(figures["relations"])
@@ -51,8 +51,8 @@ def _relations(sets: Mapping[str, Document], image: Path) -> None:
             axis.errorbar(rates, at, xerr=_errors(shares), fmt="o", markersize=4, linewidth=1, label=label)
         axis.set_yticks(range(len(names)), names)
         axis.set(title=f"{name}, {way}", xlim=(-0.03, 1.03), ylim=(-0.6, len(names) - 0.4))
-        _legend(axis, -0.5 / (0.5 + 0.25 * longest))
-    _save(figure, image)
+        legend(axis, -0.5 / (0.5 + 0.25 * longest))
+    save(figure, image)
 
 
 def _errors(shares: Mapping[str, Share]) -> tuple[list[float], list[float]]:
@@ -61,7 +61,7 @@ def _errors(shares: Mapping[str, Share]) -> tuple[list[float], list[float]]:
     return [max(0.0, rate - low) for rate, low, _ in pairs], [max(0.0, high - rate) for rate, _, high in pairs]
 
 
-def _figure(columns: int, height: float) -> tuple[Any, Any]:
+def figure_of(columns: int, height: float) -> tuple[Any, Any]:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -71,12 +71,12 @@ def _figure(columns: int, height: float) -> tuple[Any, Any]:
     return figure, axes[0]
 
 
-def _legend(axis: Any, below: float) -> None:
+def legend(axis: Any, below: float) -> None:
     """Beneath the plot, where it hides nothing."""
     axis.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, below), ncol=4, frameon=False)
 
 
-def _save(figure: Any, image: Path) -> None:
+def save(figure: Any, image: Path) -> None:
     from matplotlib import pyplot
 
     figure.tight_layout()

@@ -41,6 +41,27 @@ class Share:
         return {**{name: round(value, 4) for name, value in figures.items()}, "hits": self.hits, "trials": self.trials}
 
 
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its 95 % interval, by the bootstrap: what the mean is in samples drawn from the values again."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float], seed: int = 0, rounds: int = 1000) -> Mean:
+        """Of at least one value. The same values and seed give the same interval."""
+        import numpy as np
+
+        given, drawing = np.asarray(values, dtype=float), np.random.default_rng(seed)
+        means = [float(given[drawing.integers(0, len(given), len(given))].mean()) for _ in range(rounds)]
+        return cls(float(given.mean()), quantile(means, 0.025), quantile(means, 0.975))
+
+    def document(self) -> dict[str, float]:
+        return {"mean": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+
+
 def quantile(values: Sequence[float], share: float) -> float:
     """The value that ``share`` of the values do not exceed, by the nearest rank."""
     ordered = sorted(values)

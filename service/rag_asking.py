@@ -1,0 +1,145 @@
+"""Asks the service the questions of an evaluation, and keeps each answer on disk as it comes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from retrieval.nq_open import Question
+from retrieval.scoring import has_answer
+from service.engines import SamplingParams
+from service.errors import InvalidPrompt
+from service.usecases import AskQuery, GenerateQuery, Mode, UseCases
+
+CLOSED_BOOK = "closed-book"
+MODES: tuple[str, ...] = (*get_args(Mode), CLOSED_BOOK)
+_TOGETHER = 8  # requests under way at once; the engine decodes them together
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the service said to one question.
+
+    Attributes:
+        mode: of ``/ask``, or ``closed-book``: the question alone, as ``/generate`` answers it.
+        supported: False: it said that the index does not tell.
+        found: whether a passage that the answer came with has a right answer; None without passages.
+        edits_used: edits that were in force for the question.
+        refused: why there is no answer, e.g. a question longer than the context.
+    """
+
+    mode: str
+    question: str
+    answer: str
+    supported: bool = True
+    found: bool | None = None
+    edits_used: tuple[str, ...] = ()
+    refused: str | None = None
+
+
+class AnswerNotes:
+    """Answers as JSON lines, each with a digest of all that it depends on; only answers to the very same are taken up.
+
+    Args:
+        path: None keeps them in memory only.
+
+    Raises OSError where the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.taken_up = path, 0
+        self._writing = threading.Lock()
+        self._known = dict(_records(path)) if path else {}
+
+    def of(self, key: str) -> Said | None:
+        found = self._known.get(key)
+        self.taken_up += found is not None
+        return found
+
+    def add(self, key: str, said: Said) -> None:
+        with self._writing:
+            self._known[key] = said
+            if self.path:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"of": key, **asdict(said)}, ensure_ascii=False) + "\n")
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How all questions are asked.
+
+    Attributes:
+        depends: what answers depend on beside the question: model, index, revision, software.
+        k: passages for each question.
+    """
+
+    usecases: UseCases
+    notes: AnswerNotes
+    depends: Mapping[str, Any]
+    k: int
+    params: SamplingParams
+
+    def ask(
+        self, mode: str, questions: Sequence[Question], on_answer: Callable[[], None] = lambda: None, under: str = ""
+    ) -> list[Said]:
+        """The answers in the order of the questions. ``under``: names the edits in force, where there are any."""
+
+        def one(question: Question) -> Said:
+            key = self._key(mode, question, under)
+            said = self.notes.of(key)
+            if said is None:
+                said = self._said(mode, question)
+                self.notes.add(key, said)
+            on_answer()
+            return said
+
+        pool = ThreadPoolExecutor(_TOGETHER)
+        try:
+            return list(pool.map(one, questions))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _key(self, mode: str, question: Question, under: str) -> str:
+        depends = {**self.depends, "k": self.k, **asdict(self.params)}
+        if mode == CLOSED_BOOK:
+            depends = {name: value for name, value in depends.items() if name not in ("index", "k")}
+        what = json.dumps([depends, mode, under, question.text, question.answers], sort_keys=True)
+        return hashlib.sha256(what.encode()).hexdigest()[:32]
+
+    def _said(self, mode: str, question: Question) -> Said:
+        try:
+            return self._closed(question) if mode == CLOSED_BOOK else self._open(mode, question)
+        except InvalidPrompt as error:
+            return Said(mode, question.text, "", refused=str(error))
+
+    def _closed(self, question: Question) -> Said:
+        answer = self.usecases.generate(GenerateQuery(self.params, prompt=question.text))
+        return Said(CLOSED_BOOK, question.text, answer.text, edits_used=answer.edits_used)
+
+    def _open(self, mode: str, question: Question) -> Said:
+        query = AskQuery(question.text, self.params, self.k, mode)  # type: ignore[arg-type]  # checked by the command
+        answer = self.usecases.ask(query)
+        texts = (f"{used.passage.title} . {used.passage.text}" for used in answer.passages)
+        found = any(has_answer(question.answers, text) for text in texts)
+        supported = bool(getattr(answer, "supported", True))
+        return Said(mode, question.text, answer.answer, supported, found, answer.edits_used)
+
+
+def _records(path: Path) -> list[tuple[str, Said]]:
+    """Every whole line; an interruption may have left half of one."""
+    found, names = [], [field.name for field in fields(Said)]
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+            try:
+                record = json.loads(line)
+                said = Said(**{name: record[name] for name in names})
+                found.append((record["of"], Said(**{**asdict(said), "edits_used": tuple(said.edits_used)})))
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found
