@@ -101,7 +101,7 @@ class Encoder:
         """
         if path_or_name is None:
             path_or_name, name = locate_encoder(), name or ENCODER_NAME
-        folder = _folder(path_or_name)
+        folder = model_folder(path_or_name)
         if threads is not None:
             import torch
 
@@ -194,7 +194,8 @@ def folder_digest(folder: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _folder(path_or_name: str | Path) -> Path:
+def model_folder(path_or_name: str | Path) -> Path:
+    """A folder as it is, or that of a model of the hub, fetched. Raises EncoderError if there is neither."""
     if Path(path_or_name).is_dir():
         return Path(path_or_name)
     if isinstance(path_or_name, Path) or path_or_name.startswith((".", "/", "~")):
@@ -213,14 +214,14 @@ def _name(path_or_name: str | Path) -> str:
 
 
 def _load(folder: Path) -> Any:
-    with _quiet():
+    with quiet():
         from sentence_transformers import SentenceTransformer
 
         return SentenceTransformer(str(folder), device="cpu", local_files_only=True).eval()
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bar and no load report from transformers inside the ``with``."""
     from transformers.utils import logging
 

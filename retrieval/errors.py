@@ -19,3 +19,21 @@ class AdapterError(RetrievalError):
 
 class TrainingError(RetrievalError):
     """Training cannot begin or go on: no usable questions, or what lies in the run's folder is of another run."""
+
+
+class RerankerError(RetrievalError):
+    """The cross-encoder is missing, damaged, or does not give one score a pair. The message says what to do."""
+
+
+class NoReranker(RerankerError):
+    """Re-ranking was asked for, and no cross-encoder was given."""
+
+    def __init__(self) -> None:
+        super().__init__("no re-ranker is configured; set ERRATA_RERANKER to a cross-encoder, or leave rerank out")
+
+
+class LexicalUnavailable(RetrievalError):
+    """BM25 was asked for, and the index has none: its disk takes nothing and memory does not hold so many passages."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"there is no BM25 of {version}, because its directory cannot be written; search dense")
