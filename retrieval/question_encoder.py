@@ -73,7 +73,9 @@ class TrainableEncoder:
         Raises:
             IndexStorageError: the disk does not take it; what was in ``folder`` stays.
         """
-        with whole_folder(folder) as target:
+        from retrieval.encoder import quiet
+
+        with whole_folder(folder) as target, quiet():
             self.model.save(str(target), create_model_card=False)
             if documents is not None:
                 files = {str(path.relative_to(target)): file_digest(path) for path in _files(target)}

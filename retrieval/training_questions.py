@@ -1,0 +1,69 @@
+"""Questions to train a retriever on: divided, and each with passages of the index that do and do not answer it.
+
+Positives and hard negatives are found as in DPR (Karpukhin et al. 2020, section 4.1): the best passage that has an
+answer, and the best ones that have none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from index.opened import Index
+from retrieval.encoder import Vectors
+from retrieval.nearest import nearest
+from retrieval.nq_open import Question
+from retrieval.scoring import has_answer, readable
+
+
+@dataclass(frozen=True)
+class Mined:
+    """A question and what the index has for it.
+
+    Attributes:
+        question: with its answers.
+        positive: the row of the best passage that has an answer.
+        negatives: rows of the best passages without one, best first.
+    """
+
+    question: Question
+    positive: int
+    negatives: tuple[int, ...]
+
+
+def divide(questions: Sequence[Question], held_out: float, seed: int) -> tuple[list[Question], list[Question]]:
+    """Those to train on and, a share of ``held_out``, those to judge by; the same division whatever their order."""
+    ordered = sorted(questions, key=lambda one: hashlib.sha256(f"{seed}\0{one.text}".encode()).digest())
+    judged = round(len(ordered) * held_out)
+    return ordered[judged:], ordered[:judged]
+
+
+def mine(index: Index, questions: Sequence[Question], vectors: Vectors, depth: int, negatives: int) -> list[Mined]:
+    """Search the index for each question, and leave out those without an answer among the best ``depth`` passages.
+
+    Args:
+        index: n passages.
+        questions: q of them.
+        vectors: (q, d), their own.
+        depth: how many passages are looked at.
+        negatives: how many hard negatives a question gets. One that has fewer gets them more than once; one that has
+            none is left out, if any were asked for.
+    """
+    found = nearest(index, vectors, depth)
+    mined = (_mined(index, question, rows, negatives) for question, rows in zip(questions, found, strict=True))
+    return [one for one in mined if one is not None]
+
+
+def _mined(index: Index, question: Question, rows: Sequence[int], negatives: int) -> Mined | None:
+    positive, without = None, list[int]()
+    for row in rows:
+        if has_answer(question.answers, readable(index.passages[row])):
+            positive = row if positive is None else positive
+        elif len(without) < negatives:
+            without.append(row)
+        if positive is not None and len(without) == negatives:
+            break
+    if positive is None or (negatives and not without):
+        return None
+    return Mined(question, positive, tuple(without[n % len(without)] for n in range(negatives)))
