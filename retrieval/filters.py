@@ -1,0 +1,46 @@
+"""Filters: which passages a search may find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.opened import Index
+from index.passages import Passage
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Passages of one of the titles and one of the sources, letter for letter; of an empty tuple, any will do.
+
+    Attributes:
+        titles: of articles.
+        sources: addresses or file names, as the passages name them.
+    """
+
+    titles: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is left out at all."""
+        return bool(self.titles or self.sources)
+
+    def matches(self, passage: Passage) -> bool:
+        return (not self.titles or passage.title in self.titles) and (
+            not self.sources or passage.source in self.sources
+        )
+
+
+def allowed_rows(index: Index, only: Filter | None) -> NDArray[np.int64] | None:
+    """The rows that a search may find, in order; None: all."""
+    if not only:
+        return None
+    titles, sources = frozenset(only.titles), frozenset(only.sources)
+    rows = (
+        row
+        for row, passage in enumerate(index.passages)
+        if (not titles or passage.title in titles) and (not sources or passage.source in sources)
+    )
+    return np.fromiter(rows, np.int64)
