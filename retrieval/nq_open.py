@@ -112,7 +112,7 @@ def _parsed(path: Path, place: str, line: bytes) -> Any:
     if len(line) >= _LONGEST:
         raise CorpusError(path, f"the line is longer than {_LONGEST} bytes", place)
     try:
-        entry = json.loads(line.decode("utf-8-sig"))
+        entry = json.loads(line.rstrip().decode("utf-8-sig"))
         json.dumps(entry, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise CorpusError(path, "not valid UTF-8", place) from error

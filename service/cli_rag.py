@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer()
-_HOW = ("dense", "bm25", "hybrid")
+_HOW = ("dense", "bm25", "hybrid", "rerank")
 _NONE = "none"
 
 
@@ -28,7 +28,10 @@ def evaluate_rag(
         typer.Option(help="Ways to answer, of concat, sequence, token and closed-book (without passages); or none."),
     ] = "concat,sequence,token,closed-book",
     how: Annotated[
-        str, typer.Option(help="Kinds of search to measure, of dense, bm25 and hybrid; or none.")
+        str,
+        typer.Option(
+            help="Kinds of search to measure, of dense, bm25, hybrid and rerank (hybrid, re-ranked); or none."
+        ),
     ] = "dense,bm25,hybrid",
     sample: Annotated[int, typer.Option(min=0, help="Draw this many of the questions; 0: all of them.")] = 200,
     seed: Annotated[int, typer.Option(help="Which questions are drawn.")] = 2026,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import random
 import time
@@ -15,8 +14,10 @@ from typing import Any
 
 from index.storage import file_digest
 from retrieval.encoder import Progress
+from retrieval.errors import LexicalUnavailable, NoReranker
 from retrieval.evaluate import SearchMany, answerable, rank_answers
 from retrieval.nq_open import Question, questions_digest, read_question_set
+from retrieval.retriever import How, Retriever
 from service.engines import SamplingParams
 from service.errors import IndexNotReady
 from service.evaluating import progress_bar, scratch_service
@@ -29,6 +30,7 @@ from service.rag_plots import draw_evaluation
 from service.rag_tables import show_evaluation
 
 ANSWERS, FIGURES = "rag_answers.jsonl", "rag_evaluation.json"
+RERANK = "rerank"
 _LOOK = 0.1  # seconds between looks at an index that is being opened or built
 
 
@@ -110,7 +112,7 @@ class Run:
         index = _described(retriever.index.manifest)
         with self._task("looking for the answers") as progress:
             told = answerable(self.questions, retriever.index.passages, progress)
-        found = {how: self._retrieval(retriever, how, told) for how in self.choices.how}
+        found, without = self._retrieval(retriever, told)
         asking = self._asking(index)
         said = {mode: self._answers(asking, mode) for mode in self.choices.modes}
         among = found_by(said)
@@ -123,15 +125,25 @@ class Run:
             "index": index,
             "questions": {**about, "in_the_index": sum(told)},
             "retrieval": found,
+            "without": without,
             "answers": {m: answer_figures(own, self.questions, told, among, seed) for m, own in said.items()},
             "edits": self._edits(asking, said, every) if self.choices.edits and said else None,
             "answers_taken_up": self.notes.taken_up,
         }
 
-    def _retrieval(self, retriever: Any, how: str, told: Sequence[bool]) -> dict[str, Any]:
-        with self._task(f"searching, {how}") as progress:
-            ranks = rank_answers(how, searching(retriever, how), self.questions, progress)
-        return retrieval_figures(ranks, told, self.choices.seed)
+    def _retrieval(self, retriever: Retriever, told: Sequence[bool]) -> tuple[dict[str, Any], dict[str, str]]:
+        """The figures of each kind of search, and why there are none of a kind that this index does not offer."""
+        found, without = dict[str, Any](), dict[str, str]()
+        for how in self.choices.how:
+            try:
+                search = searching(retriever, how)
+            except (LexicalUnavailable, NoReranker) as error:
+                without[how] = str(error)
+                continue
+            with self._task(f"searching, {how}") as progress:
+                ranks = rank_answers(how, search, self.questions, progress)
+            found[how] = retrieval_figures(ranks, told, self.choices.seed)
+        return found, without
 
     def _asking(self, index: Mapping[str, Any]) -> Asking:
         model = self.served.model()
@@ -160,14 +172,22 @@ class Run:
         yield lambda: self.bar.advance(task)
 
 
-def searching(retriever: Any, how: str) -> SearchMany:
-    """The retriever's search of many queries, of one kind."""
-    if "how" not in inspect.signature(retriever.search_many).parameters:
-        return retriever.search_many  # type: ignore[no-any-return]
-    return lambda queries, k: retriever.search_many(queries, k, how=how)
+def searching(retriever: Retriever, how: str) -> SearchMany:
+    """The retriever's search of many queries, of one kind; ``rerank``: hybrid, ordered by the cross-encoder.
+
+    Raises LexicalUnavailable or NoReranker where this index or service has no such search.
+    """
+    if how == RERANK:
+        if retriever.reranker is None:
+            raise NoReranker
+        return lambda queries, k: retriever.search_many(queries, k, rerank=True)
+    kind: How = how  # type: ignore[assignment]  # checked by the command
+    if retriever.kind(kind) != kind:
+        raise LexicalUnavailable(retriever.version)
+    return lambda queries, k: retriever.search_many(queries, k, kind)
 
 
-def _opened(library: Library) -> Any:
+def _opened(library: Library) -> Retriever:
     """The retriever of the active version; waits while the index is built. Raises IndexNotReady."""
     while not library.is_open:
         if library.failure:

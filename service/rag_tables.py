@@ -28,6 +28,8 @@ def show_evaluation(document: Document) -> None:
         _show("Answers", group, document["answers"], heads, _answers)
     if document["edits"]:
         show_edited(document["edits"])
+    for how, why in document["without"].items():
+        print(f"{how} is left out: {why}")
     print(_footnote(document))
 
 
