@@ -26,9 +26,10 @@ def change(path: Path, how: Callable[[bytes], bytes]) -> None:
 
 
 def sign(version: Path) -> None:
-    """Make the manifest's digests those of the files, as one who forges would."""
+    """Make the manifest's digests and sizes those of the files, as one who forges would."""
     manifest = json.loads((version / "manifest.json").read_bytes())
     manifest["files"] = {name: file_digest(version / name) for name in manifest["files"]}
+    manifest["sizes"] = {name: (version / name).stat().st_size for name in manifest["files"]}
     (version / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -89,7 +90,7 @@ def test_counts_are_compared_even_if_digests_hold(version: Path) -> None:
     lines = (version / "passages.jsonl").read_bytes()
     change(version / "passages.jsonl", lambda data: b"".join(data.splitlines(keepends=True)[:-1]))
     sign(version)
-    assert "passages.jsonl: holds 19 entries; the manifest says 20" in refused(version)
+    assert "passages.jsonl: holds 2032 bytes; its offsets say 2140" in refused(version)
     (version / "passages.jsonl").write_bytes(lines)
     VectorIndex.of([unit_vectors(21)], DIMENSION).write(version / "index.faiss")
     sign(version)
@@ -101,9 +102,13 @@ def test_counts_are_compared_even_if_digests_hold(version: Path) -> None:
 
 def test_a_line_that_is_no_passage_is_numbered(version: Path) -> None:
     """Also behind right digests the passages are read with care."""
-    change(version / "passages.jsonl", lambda data: b"{}\n" + data)
+    change(version / "passages.jsonl", lambda data: b"{}".ljust(data.index(b"\n")) + data[data.index(b"\n") :])
     sign(version)
-    assert "passages.jsonl: line 1 is not a passage" in refused(version)
+    index = open_index(version, ENCODER)
+    assert index.passages[1].text == "word 1"
+    for ask in (lambda: index.passages[0], lambda: list(index.passages), lambda: index.search(unit_vectors(1), 20)):
+        with pytest.raises(IndexMismatch, match=r"passages\.jsonl: line 1 is not a passage"):
+            ask()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +117,7 @@ def test_a_line_that_is_no_passage_is_numbered(version: Path) -> None:
         (b"", "not a manifest"),
         (b"[]", "not a manifest"),
         (b"\xff", "not a manifest"),
-        (b'{"format": 2}', "its format is not 1"),
+        (b'{"format": 3}', "its format is 3, not 2"),
         (b'{"format": 1, "recipe": {}}', "not a manifest"),
     ],
 )
@@ -130,5 +135,5 @@ def test_a_renamed_version_is_refused(version: Path) -> None:
 
 def test_an_unknown_index_type_is_refused(version: Path) -> None:
     """A version of a later release is not searched as if it were exact."""
-    change(version / "manifest.json", lambda data: data.replace(b'"exact"', b'"hnsw"'))
-    assert "does not know the index type 'hnsw'" in refused(version)
+    change(version / "manifest.json", lambda data: data.replace(b'"exact"', b'"annoy"'))
+    assert "does not know the index type 'annoy'" in refused(version)

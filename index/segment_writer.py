@@ -1,0 +1,63 @@
+"""Writing a segment: passages and vectors in, the files of a Segment and their record out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from index.manifest import Recipe, SegmentRecord
+from index.passage_file import PASSAGE_FILES, PassageFile
+from index.passage_writer import write_passage_file
+from index.passages import Passage
+from index.search_types import parameters_for
+from index.storage import file_digest, sync
+from index.vector_writer import write_vectors
+from index.vectors import Vectors
+from index.workplace import share
+
+
+def write_segment(
+    place: Path, name: str, recipe: Recipe, passages: Sequence[Passage], vectors: Iterable[Vectors]
+) -> SegmentRecord:
+    """Write the segment ``name`` of the version that is made in ``place``.
+
+    Args:
+        place: directory of the version.
+        name: of the segment.
+        recipe: with the type of this segment.
+        passages: n, no two of the same id; the files of a PassageFile are shared, not copied.
+        vectors: blocks (m, d), n rows in all, in the order of the passages.
+
+    Raises:
+        ValueError: the vectors are not as the recipe says, or two passages have the same id.
+        IndexStorageError, OSError: the disk does not take it.
+    """
+    directory = place / name
+    directory.mkdir(exist_ok=True)
+    parameters = parameters_for(recipe.type, len(passages), recipe.encoder.dimension, recipe.parameters)
+    written = write_vectors(directory, vectors, len(passages), recipe.encoder, recipe.type, parameters)
+    if not (isinstance(passages, PassageFile) and _shared(passages.path.parent, directory)):
+        repeated = write_passage_file(passages, directory)
+        if repeated:
+            raise ValueError(f"{repeated} of the passages have the id of another one")
+    for file in written:
+        sync(directory / file)
+    return SegmentRecord(name, recipe.type, len(passages), 0, parameters)
+
+
+def _shared(source: Path, target: Path) -> bool:
+    """Share the files of a passage file; False if some are not there."""
+    if not all((source / file).is_file() for file in PASSAGE_FILES):
+        return False
+    for file in PASSAGE_FILES:
+        share(source / file, target / file)
+    return True
+
+
+def digests(place: Path, records: Sequence[SegmentRecord]) -> tuple[dict[str, str], dict[str, int]]:
+    """sha256 and size of every file of the segments, by path within ``place``."""
+    files = sorted(path for record in records for path in (place / record.name).iterdir() if path.is_file())
+    names = [str(path.relative_to(place)) for path in files]
+    return dict(zip(names, map(file_digest, files), strict=True)), {
+        name: path.stat().st_size for name, path in zip(names, files, strict=True)
+    }
