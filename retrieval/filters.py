@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.opened import Index
-from index.passages import Passage
 
 
 @dataclass(frozen=True)
@@ -27,20 +26,9 @@ class Filter:
         """Whether anything is left out at all."""
         return bool(self.titles or self.sources)
 
-    def matches(self, passage: Passage) -> bool:
-        return (not self.titles or passage.title in self.titles) and (
-            not self.sources or passage.source in self.sources
-        )
-
 
 def allowed_rows(index: Index, only: Filter | None) -> NDArray[np.int64] | None:
     """The rows that a search may find, in order; None: all."""
     if not only:
         return None
-    titles, sources = frozenset(only.titles), frozenset(only.sources)
-    rows = (
-        row
-        for row, passage in enumerate(index.passages)
-        if (not titles or passage.title in titles) and (not sources or passage.source in sources)
-    )
-    return np.fromiter(rows, np.int64)
+    return index.rows_where(only.titles or None, only.sources or None)
