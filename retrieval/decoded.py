@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -54,7 +54,7 @@ class DecodingParams:
 
     def score(self, log_probability: float, length: int) -> float:
         """What hypotheses are ranked by."""
-        return log_probability / length**self.length_penalty
+        return log_probability / float(length**self.length_penalty)
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,16 @@ class Hypothesis:
     log_probability: float
     by_passage: tuple[float, ...]
     finish_reason: FinishReason
+
+    @property
+    def answer(self) -> Tokens:
+        """The tokens without the end token: what is turned into text."""
+        return self.tokens[:-1] if self.finish_reason == "stop" else self.tokens
+
+
+def ranked(hypotheses: Iterable[Hypothesis], params: DecodingParams) -> list[Hypothesis]:
+    """Best first."""
+    return sorted(hypotheses, key=lambda h: -params.score(h.log_probability, len(h.tokens)))
 
 
 @dataclass(frozen=True)
@@ -102,8 +112,8 @@ class Decoded:
 
     @property
     def answer(self) -> Tokens:
-        """The best answer's tokens without the end token: what is turned into text."""
-        return self.tokens[:-1] if self.finish_reason == "stop" else self.tokens
+        """The best answer's tokens without the end token."""
+        return self.best.answer
 
     @property
     def log_probability(self) -> float:

@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
-Steps: TypeAlias = Generator[Tokens, None, T]  # a computation that pauses after each forward pass; see ``in_steps``
+Steps: TypeAlias = Generator[Tokens, None, T]  # pauses after each forward pass, with the tokens that became certain
 PROMPT = -1  # the parent of a first token
 
 
 @dataclass(frozen=True)
 class Leaves:
-    """Tokens that are hung below what one passage's tree holds.
+    """Tokens that are hung below one passage's tree.
 
     Attributes:
         tokens: n of them; none where the passage rests.
-        parents: the node before each: PROMPT, one of the tree's, or an earlier one of these (they are numbered on).
+        parents: the node before each: PROMPT or a node's number, be it one of these. Nodes are numbered from 0 in the
+            order in which they were hung.
     """
 
     tokens: Tokens = ()
@@ -43,11 +44,11 @@ class Grown:
 
 
 class Trees(Protocol):
-    """Continuations of k prompts, those of each prompt sharing what they begin with."""
+    """Continuations of k prompts, a tree below each: what two of them begin with is computed once."""
 
     @property
     def first(self) -> Tensor:
-        """log p(y_1 | x, z), (k, vocab)."""
+        """log p(y_1 | x, z), (k, vocab), float32 at least."""
         ...
 
     def grow(self, leaves: Sequence[Leaves]) -> Steps[list[Grown]]:
@@ -65,3 +66,17 @@ class NextTokens(Protocol):
             ValueError: there are none, one is empty, or one does not fit the model's context; it names which.
         """
         ...
+
+
+def check_prompts(prompts: Sequence[Tokens], room: int, context: int | None) -> None:
+    """Raises ValueError where prompts cannot be read, as :meth:`NextTokens.read` says."""
+    if not prompts:
+        raise ValueError("there must be at least one prompt")
+    for n, prompt in enumerate(prompts):
+        if not prompt:
+            raise ValueError(f"prompt {n} of {len(prompts)} is empty")
+        if context is not None and len(prompt) + room > context:
+            raise ValueError(
+                f"prompt {n} of {len(prompts)} is {len(prompt)} tokens long, which with {room} for the answer is more "
+                f"than the model's context of {context}; shorten the prompt or ask for fewer tokens"
+            )
