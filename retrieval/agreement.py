@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from index.errors import CorpusError
 from index.passages import Passage
 from index.vectors import VectorIndex
 from retrieval.encoder import Vectors
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question and the answers that count as right."""
-
-    text: str
-    answers: tuple[str, ...]
+from retrieval.nq_open import Question
 
 
 @dataclass(frozen=True)
@@ -40,21 +30,6 @@ class Agreement:
     top5: float
     answered: float
     answered_quantised: float
-
-
-def read_questions(path: Path) -> list[Question]:
-    """Questions of JSON lines ``{"question", "answer": […]}``. Raises CorpusError naming the line."""
-    questions = []
-    try:
-        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-            try:
-                entry = json.loads(line)
-                questions.append(Question(str(entry["question"]), tuple(map(str, entry["answer"]))))
-            except (ValueError, KeyError, TypeError) as error:
-                raise CorpusError(path, f"not a question: {error}", f"line {number}") from error
-    except OSError as error:
-        raise CorpusError(path, error.strerror or str(error)) from error
-    return questions
 
 
 def measure_agreement(

@@ -22,9 +22,10 @@ import index
 from index.corpora import SUMMARIES, locate_summaries, read_summaries
 from index.passages import Passage, split_articles
 from index.storage import replace_file
-from retrieval.agreement import Agreement, Question, measure_agreement, read_questions
+from retrieval.agreement import Agreement, measure_agreement
 from retrieval.embed import TEMPLATE, embed_passages, render, texts_digest
 from retrieval.encoder import Encoder, Progress, TextEncoder, Vectors
+from retrieval.nq_open import Question, read_question_set
 
 PREBUILT = Path(index.__file__).parent / "prebuilt"
 PRECISION = "int8"
@@ -142,7 +143,7 @@ def main() -> None:
     from rich.progress import Progress as Bar
 
     given = _arguments()
-    questions = read_questions(given.questions) if given.questions else []
+    questions = read_question_set([given.questions]).questions if given.questions else ()
     passages = split_articles(read_summaries(locate_summaries())).passages
     encoder = Encoder.load(threads=given.threads)
     with Bar() as bar:

@@ -10,6 +10,7 @@ import pytest
 
 from index.errors import CorpusError
 from retrieval.nq_open import Question, questions_digest, read_question_set
+from tests.retrieval.conftest import NQ
 
 PERU = {"question": "what is the capital of peru", "answer": ["Lima"]}
 
@@ -80,6 +81,13 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(json.dumps(PERU).encode() * 9)[:-12])
     with pytest.raises(CorpusError, match="cut short or damaged"):
         read_question_set([tmp_path / "cut.gz"])
+
+
+@pytest.mark.skipif(not NQ.is_file(), reason="the shared questions of Natural Questions are not here")
+def test_natural_questions_are_read() -> None:
+    """Each of the 1,800 with at least one answer."""
+    found = read_question_set([NQ])
+    assert (len(found.questions), found.without_answer, found.repeated) == (1800, 0, 0)
 
 
 def test_the_digest_names_questions_and_answers() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from index.corpora import locate_summaries, read_summaries
 from index.passages import Passage, split_articles
-from retrieval.agreement import Question
 from retrieval.encoder import Encoder
+from retrieval.nq_open import Question
 from retrieval.prebuilt import PREBUILT, build_prebuilt, load_prebuilt, quantise, restore
 from tests.retrieval.conftest import WordEncoder, passages_of
 
