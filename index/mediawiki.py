@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree.ElementTree import ParseError
 from xml.parsers import expat
@@ -94,7 +95,7 @@ def _check_head(path: Path) -> None:
     parser.StartElementHandler = lambda name, _: roots.append(name.rpartition(" ")[2])
     with opened(path, lambda: "before the first page") as stream:
         while not roots and stream.tell() < _HEAD:
-            chunk = stream.read(1 << 12)
+            chunk = stream.read1(1 << 12)
             try:
                 parser.Parse(chunk, not chunk)
             except expat.ExpatError as error:
@@ -120,7 +121,7 @@ def _read(path: Path) -> Iterator[Any]:
         return f"after the page {last!r}" if last else "before the first page"
 
     with opened(path, place) as stream, _parsing(path, place):
-        root = ElementIterator.from_file(stream)
+        root = ElementIterator.from_file(SimpleNamespace(read=stream.read1))  # what there is before a cut
         dump = Dump.from_element(root)
         yield site_of(dump.site_info)
         for page in dump.pages:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from index.errors import CorpusError
 
@@ -37,7 +37,7 @@ def writable(name: str) -> str:
 
 
 @contextmanager
-def opened(path: Path, place: Callable[[], str] = str) -> Iterator[BinaryIO]:
+def opened(path: Path, place: Callable[[], str] = str) -> Iterator[io.BufferedReader]:
     """Open a file for reading, decompressed if its name ends in .bz2 or .gz; bz2 of many streams is one stream here.
 
     Args:
@@ -60,7 +60,7 @@ def opened(path: Path, place: Callable[[], str] = str) -> Iterator[BinaryIO]:
         raise CorpusError(path, why or str(error), place()) from error
 
 
-def _decompressed(path: Path, raw: io.BufferedReader) -> BinaryIO:
+def _decompressed(path: Path, raw: io.BufferedReader) -> io.BufferedReader:
     packed = compression(path.name)
     head = raw.peek(8)[:8]
     for magic, name in _FOREIGN.items():
@@ -69,8 +69,8 @@ def _decompressed(path: Path, raw: io.BufferedReader) -> BinaryIO:
     if packed and head and not head.startswith(_MAGIC[packed]):
         raise CorpusError(path, f"its name ends in {packed}, but it does not hold such data (it begins {head!r})")
     if packed == ".bz2":
-        return cast(BinaryIO, bz2.BZ2File(raw))
-    return cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
+        return cast(io.BufferedReader, bz2.BZ2File(raw))
+    return cast(io.BufferedReader, gzip.GzipFile(fileobj=raw)) if packed else raw
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -7,6 +7,7 @@ galleries; further categories, comments, sections that only list other pages, an
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,11 @@ _LISTS_OF_PAGES = frozenset(
 _MEDIA = re.compile(r":.*\.(jpe?g|png|svg|gif|webp|tiff?|ogg|oga|ogv|webm|pdf|djvu|mp3|wav|flac)\s*$", re.IGNORECASE)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]{2,})*:")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|\[\[|\]\]|\{\{+|\}\}+")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_OPENING = re.compile(r"<([a-zA-Z]+)(?:\s[^<>]*?)?(?<!/)>")
+_CLOSING = re.compile(r"</([a-zA-Z]+)")
+_SINGLE = frozenset({"br", "hr", "li", "dt", "dd", "wbr", "td", "tr", "th"})  # need no end
+_UNCLOSED = 1000
 _SWITCH = re.compile(r"__[A-Z]{3,}__")
 _QUOTES = re.compile(r"'{2,}")
 _TABLE_LINE = re.compile(r"\s*(\||\{\||!.*(!!|\|))")  # what is left of a table that was never closed
@@ -44,7 +50,7 @@ _GAPS = (
     (re.compile(r"[^\S\n]+"), " "),
     (re.compile(r" ?\((?:[ ,;:/–-]|\bor\b)*\)"), ""),  # brackets whose templates showed nothing
     (re.compile(r"\([ ,;:]+"), "("),
-    (re.compile(r"[ ,;]+\)"), ")"),
+    (re.compile(r"(?<![ ,;])[ ,;]+\)"), ")"),
     (re.compile(r" +([,.])(?=[\s)\"”]|$)"), r"\1"),
     (re.compile(r",(?: ?,)+"), ","),
 )
@@ -68,12 +74,28 @@ def read_page(markup: str, title: str = "", site: Site = ENGLISH_WIKIPEDIA) -> P
     from mwparserfromhell.parser import ParserError
 
     try:
-        code = mwparserfromhell.parse(_SWITCH.sub("", markup), skip_style_tags=True)
+        code = mwparserfromhell.parse(_readable(markup), skip_style_tags=True)
         names = (template_name(str(node.name)) for node in code.nodes if type(node).__name__ == "Template")
         disambiguates = any(map(marks_disambiguation, names)) or "__DISAMBIG__" in markup
         return Page(_tidy("".join(_Rendering(title, site).sections(code.nodes))), disambiguates)
     except (ParserError, RecursionError) as error:
         raise UnreadableMarkup(str(error)) from error
+
+
+def _readable(markup: str) -> str:
+    """Without comments and switches. Raises UnreadableMarkup where the parser's time would grow with the square."""
+    last = markup.rfind("-->") + 3 if "-->" in markup else 0
+    code = _SWITCH.sub("", _COMMENT.sub("", markup[:last]) + markup[last:].replace("<!--", ""))
+    unclosed = (code.count(start) - code.count(end) for start, end in ("[]", "{}", "<>"))
+    if max(*unclosed, _unclosed_tags(code)) > _UNCLOSED:
+        raise UnreadableMarkup(f"more than {_UNCLOSED} brackets or tags are opened and never closed")
+    return code
+
+
+def _unclosed_tags(code: str) -> int:
+    opened = Counter(name.lower() for name in _OPENING.findall(code))
+    opened.subtract(name.lower() for name in _CLOSING.findall(code))
+    return sum(count for name, count in opened.items() if count > 0 and name not in _SINGLE)
 
 
 def plain_text(markup: str, title: str = "", site: Site = ENGLISH_WIKIPEDIA) -> str:
