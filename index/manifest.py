@@ -95,6 +95,7 @@ class Manifest:
         sizes: bytes, likewise; empty in versions of format 1.
         segments: its parts.
         parent: the version that it was made from by adding and deleting; None if it was built.
+        skipped: what the reader of the corpus left out, by reason, e.g. ``redirects``.
     """
 
     version: str
@@ -108,6 +109,7 @@ class Manifest:
     sizes: Mapping[str, int]
     segments: tuple[SegmentRecord, ...]
     parent: str | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def dimension(self) -> int:
@@ -118,8 +120,8 @@ class Manifest:
         return self.recipe.type
 
     @property
-    def bytes(self) -> int:
-        """On the disk; what versions share counts for each."""
+    def size(self) -> int:
+        """Bytes on the disk; what versions share counts for each."""
         return sum(self.sizes.values())
 
     def to_json(self) -> bytes:

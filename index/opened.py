@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
-from index.errors import IndexMismatch
 from index.manifest import MANIFEST_FILE, Manifest, read_manifest
 from index.passages import Hit, Passage
 from index.segment import Segment
@@ -144,7 +144,7 @@ class Index:
         passage = self.passages[row] if row >= 0 else None
         return passage if passage is not None and passage.id == passage_id else None
 
-    def _checked(self, allowed: Rows | Mask) -> Rows | Mask:
+    def _checked(self, allowed: NDArray[Any]) -> Rows | Mask:
         """Rows ascending and each once, or the mask."""
         if allowed.dtype == np.bool_:
             if allowed.shape != (len(self.passages),):
@@ -175,11 +175,7 @@ def open_index(directory: Path, encoder: EncoderIdentity, threads: int | None = 
         manifest = read_manifest(directory)
         check_encoder(directory / MANIFEST_FILE, manifest, encoder)
         check_files(directory, manifest)
-        segments = tuple(Segment.open(directory, record, threads) for record in manifest.segments)
-    for segment in segments:
-        if segment.vectors.dimension != manifest.dimension:
-            why = f"vectors of dimension {segment.vectors.dimension}; the manifest says {manifest.dimension}"
-            raise IndexMismatch(directory / segment.record.name / "index.faiss", why)
+        segments = tuple(Segment.open(directory, record, manifest.dimension, threads) for record in manifest.segments)
     return Index(manifest, segments)
 
 

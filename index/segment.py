@@ -39,10 +39,13 @@ class Segment:
     deleted: Rows
 
     @classmethod
-    def open(cls, directory: Path, record: SegmentRecord, threads: int | None = None) -> Segment:
+    def open(cls, directory: Path, record: SegmentRecord, dimension: int, threads: int | None = None) -> Segment:
         """Open a segment of the version in ``directory``. Raises IndexMismatch if its files do not fit each other."""
         place = directory / record.name
         vectors = VectorIndex.open(place, record.type, record.parameters, threads)
+        if vectors.dimension != dimension:
+            why = f"vectors of dimension {vectors.dimension}; the manifest says {dimension}"
+            raise IndexMismatch(place / VECTORS_FILE, why)
         file = PassageFile.open(place)
         for name, count in ((VECTORS_FILE, len(vectors)), (PASSAGES_FILE, len(file))):
             if count != record.rows:

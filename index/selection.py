@@ -48,4 +48,5 @@ class Selection:
         if mask.dtype != np.bool_:
             mask = np.zeros(self.size, np.bool_)
             mask[self.given] = True
-        return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+        bits = np.packbits(mask, bitorder="little")
+        return faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]

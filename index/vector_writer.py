@@ -78,8 +78,8 @@ def _graph(blocks: Iterable[Vectors], dimension: int, parameters: Parameters) ->
     """HNSW over float16 vectors."""
     import faiss
 
-    half = faiss.ScalarQuantizer.QT_fp16
-    index = faiss.IndexHNSWSQ(dimension, half, parameters["m"], faiss.METRIC_INNER_PRODUCT)
+    half: Any = faiss.ScalarQuantizer.QT_fp16
+    index: Any = faiss.IndexHNSWSQ(dimension, half, parameters["m"], faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = parameters["ef_construction"]
     for block in blocks:
         index.add(_fitting(block))
@@ -92,10 +92,10 @@ def _lists(halves: Any, parameters: Parameters) -> Any:
 
     n, dimension = halves.shape
     m, lists = parameters["m"], parameters["lists"]
-    index = faiss.index_factory(dimension, f"OPQ{m},IVF{lists},PQ{m}", faiss.METRIC_INNER_PRODUCT)
-    rotation = faiss.downcast_VectorTransform(index.chain.at(0))
+    index: Any = faiss.index_factory(dimension, f"OPQ{m},IVF{lists},PQ{m}", faiss.METRIC_INNER_PRODUCT)
+    rotation: Any = faiss.downcast_VectorTransform(index.chain.at(0))
     rotation.niter, rotation.max_train_points = _ROTATION_ROUNDS, _ROTATION_VECTORS
-    inverted = faiss.downcast_index(index.index)
+    inverted: Any = faiss.downcast_index(index.index)
     inverted.cp.max_points_per_centroid, inverted.cp.min_points_per_centroid = _PER_LIST, 1
     inverted.pq.cp.max_points_per_centroid, inverted.pq.cp.min_points_per_centroid = _PER_CODE, 1
     sample = min(n, max(_PER_LIST * lists, _PER_CODE * 256, _ROTATION_VECTORS))

@@ -168,9 +168,8 @@ class VectorIndex:
             return best_rows(queries, k, blocks_of(rows, self.vectors_of))
         flat = faiss.downcast_index(self.faiss_index.storage) if self.type == HNSW else self.faiss_index
         self._use_threads()
-        found: tuple[Vectors, Rows] = flat.search(
-            queries, k, params=faiss.SearchParameters(sel=among.selector) if among else None
-        )
+        only = None if among is None else faiss.SearchParameters(sel=among.selector)  # type: ignore[call-arg]
+        found: tuple[Vectors, Rows] = flat.search(queries, k, params=only)
         return found
 
     def _structured(self, queries: Vectors, k: int, among: Selection | None) -> tuple[Vectors, Rows]:
@@ -182,15 +181,14 @@ class VectorIndex:
         self._use_threads()
         if self.type == HNSW:
             looked_at = int(effort * max(self.parameters["ef_search"], 2 * k))
-            graph = faiss.SearchParametersHNSW(efSearch=looked_at, **only)
+            graph = faiss.SearchParametersHNSW(efSearch=looked_at, **only)  # type: ignore[attr-defined]
             found: tuple[Vectors, Rows] = self.faiss_index.search(queries, k, params=graph)
             return found
         probes = min(self.parameters["lists"], int(effort * self.parameters["probes"]))
-        lists = faiss.SearchParametersIVF(nprobe=probes, **only)
+        lists = faiss.SearchParametersIVF(nprobe=probes, **only)  # type: ignore[call-arg]
         candidates = min(len(self), max(self.parameters["candidates"], 4 * k))
-        _, rows = self.faiss_index.search(
-            queries, candidates, params=faiss.SearchParametersPreTransform(index_params=lists)
-        )
+        behind_rotation = faiss.SearchParametersPreTransform(index_params=lists)  # type: ignore[call-arg]
+        _, rows = self.faiss_index.search(queries, candidates, params=behind_rotation)
         return compared(queries, k, rows, self.vectors_of)
 
     def _use_threads(self) -> None:
