@@ -99,6 +99,7 @@ def build_index(root: Path, recipe: Recipe, split: Split, vectors: Iterable[NDAr
                 files=files,
                 sizes=sizes,
                 segments=(record,),
+                skipped=dict(split.skipped),
             )
             finish(place, root, manifest, _BUILDING)
     return manifest

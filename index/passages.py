@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 WORDS_PER_PASSAGE = 100
@@ -78,12 +78,14 @@ class Split:
         articles: how many articles gave passages.
         empty: articles skipped because they hold no text.
         duplicates: passages skipped because one of the same source, title and place came before.
+        skipped: what the reader left out, by reason, e.g. ``redirects``.
     """
 
     passages: Sequence[Passage]
     articles: int
     empty: int
     duplicates: int
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 def passage_id(source: str, title: str, start: int) -> str:
