@@ -119,10 +119,11 @@ class Lora(nn.Module):
 
 
 def _side_path(A: Tensor, B: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-    """y (…, out) with x (…, in) Aᵀ Bᵀ added, in the factors' precision."""
+    """y (…, out) with x (…, in) Aᵀ Bᵀ added, in the layer's precision, as it is served."""
 
     def hook(_: nn.Module, args: tuple[Tensor, ...], y: Tensor) -> Tensor:
-        return (y + ((args[0].to(A.dtype) @ A.T) @ B.T)).to(y.dtype)
+        x = args[0]
+        return y + (x @ A.to(x.dtype).T) @ B.to(x.dtype).T
 
     return hook
 
