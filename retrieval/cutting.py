@@ -19,9 +19,9 @@ from index.passages import WORDS_PER_PASSAGE, Article, Split
 from index.storage import replace_file, storing
 
 Watch = Callable[[str, int, int | None], None]
-"""Hears a stage (``reading``, ``embedding``, ``indexing``), what is done of it, and of how much, if that is known."""
+"""Hears a stage (one of those below), what is done of it, and of how much, if that is known."""
 
-READING, EMBEDDING, INDEXING = "reading", "embedding", "indexing"
+READING, COMPARING, EMBEDDING, INDEXING = "reading", "comparing", "embedding", "indexing"
 _CUT = ".passages"  # under the root: corpora that are being built
 _CORPUS_FILE = "corpus.json"
 _FORMAT = 1  # raised when the same files are read otherwise than before
@@ -97,7 +97,7 @@ def _read_cut(directory: Path, words: int) -> Cut | None:
         corpus, skipped = Corpus(**fields["corpus"]), dict(fields["skipped"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return split and Cut(corpus, replace(split, skipped=skipped), words)
+    return None if split is None else Cut(corpus, replace(split, skipped=skipped), words)
 
 
 def _write_cut(directory: Path, source: Source, watch: Watch) -> Cut:

@@ -45,7 +45,7 @@ class _Found:
             missing = np.flatnonzero(~found)
             if not len(missing):
                 break
-            rows = index.rows_of([passages[place].id for place in missing])
+            rows = index.rows_of([passages[place].id for place in missing.tolist()])
             same = [
                 row >= 0 and render(index.passages[row]) == render(passages[place])
                 for place, row in zip(missing.tolist(), rows.tolist(), strict=True)

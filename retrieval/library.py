@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from index.corpora import SUMMARIES, Corpus, locate_summaries, read_summaries
 from index.errors import CorpusError, IndexingError, UnknownIndex
 from index.manifest import Manifest, Recipe, resolved_recipe
 from index.passage_writer import write_passages
-from index.passages import Article, Split, split_articles
+from index.passages import Article, Passage, Split, split_articles
 from index.search_types import AUTO
 from index.versions import IndexVersions
 from retrieval import prebuilt
@@ -116,17 +116,17 @@ def embed_and_build(root: Path, cut: Cut, encoder: TextEncoder, kind: str = AUTO
     manifest = find_built(root, recipe, split.passages)
     if manifest is not None:
         return Built(_announced(root, manifest), 0, manifest.passages, was_there=True)
-    shards = embed_cut(root, version_name(recipe, split.passages), cut, encoder, watch)
+    shards = embed_new(root, version_name(recipe, split.passages), split.passages, encoder, watch)
     manifest = build_index(root, recipe, split, _indexed(shards, len(split.passages), watch))
     return Built(_announced(root, manifest), shards.embedded, manifest.passages - shards.embedded)
 
 
-def embed_cut(root: Path, version: str, cut: Cut, encoder: TextEncoder, watch: Watch = unwatched) -> VectorShards:
-    """The vectors of a corpus in passages, in shards that are kept under the version's name."""
+def embed_new(root: Path, name: str, passages: Sequence[Passage], encoder: TextEncoder, watch: Watch) -> VectorShards:
+    """The vectors of passages, those taken over that another version has, in shards that are kept under ``name``."""
     return embed_passages(
-        cut.split.passages,
+        passages,
         encoder,
-        root / SHARDS / version,
+        root / SHARDS / name,
         lambda done, total: watch(EMBEDDING, done, total),
         known=known_vectors(root, encoder.identity),
     )

@@ -1,0 +1,146 @@
+"""Bringing a version up to date with a corpus: only what is new or different is embedded, what is gone is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.amend import amend_index
+from index.manifest import Manifest
+from index.opened import Index
+from index.passage_file import PassageFile
+from index.passages import Passage
+from index.versions import IndexVersions
+from retrieval.cutting import COMPARING, Source, Watch, cut_corpus, unwatched
+from retrieval.encoder import TextEncoder
+from retrieval.library import embed_new
+
+_BLOCK = 4096  # passages compared at a time
+_ODD = 0x9E3779B97F4A7C15  # so that title and source do not cancel each other out
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What an update made.
+
+    Attributes:
+        manifest: of the new version; of the old one if nothing changed.
+        added: passages that are new, or stand under their id with another text.
+        deleted: passages that are not in the corpus any more.
+        embedded: how many of the added had to be embedded.
+        skipped: what the reader left out, by reason.
+    """
+
+    manifest: Manifest
+    added: int
+    deleted: int
+    embedded: int
+    skipped: dict[str, int]
+
+
+def update_index(
+    root: Path,
+    version: str,
+    source: Source,
+    encoder: TextEncoder,
+    delete_missing: bool = True,
+    watch: Watch = unwatched,
+) -> Updated:
+    """Make a version that says what the corpus says now; ``version`` stays as it is. Resumable as a build is.
+
+    Passages of articles (title and source) that are in the corpus become those of the corpus. Articles that are not in
+    it are deleted if ``delete_missing`` and their source is of the same place as one of the corpus: the same host of an
+    address, or any file if the corpus's sources are files. So a version of a wiki and some folders is updated with a
+    newer dump of the wiki, and the folders stay.
+
+    Args:
+        root: the directory of all versions.
+        version: the one to begin with.
+        source: the corpus; its ``words`` should be those of the version.
+        encoder: the one that made the version.
+        delete_missing: whether articles that the corpus does not hold go.
+        watch: hears how far it is.
+
+    Raises:
+        UnknownIndex, IndexMismatch: there is no such version, it is damaged, or of another encoder.
+        CorpusError, EmbeddingError, IndexStorageError, AmendmentError: as ``build_source_index`` and ``amend_index``.
+    """
+    index = IndexVersions(root).open(version, encoder.identity)
+    with cut_corpus(root, source, watch) as cut:
+        passages = cut.split.passages
+        assert isinstance(passages, PassageFile)
+        changed, places = _compared(index, passages, watch)
+        added = Chosen(passages, changed)
+        gone = list(_gone(index, passages, places if delete_missing else frozenset()))
+        shards = embed_new(root, f"{version}-{source.stamp()}", added, encoder, watch)
+        manifest = amend_index(root, version, add=added, vectors=shards, delete=gone)
+        return Updated(manifest, len(added), len(gone), shards.embedded, dict(cut.split.skipped))
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen(Sequence[Passage]):
+    """Some rows (n,) of a passage file, read when they are asked for."""
+
+    passages: PassageFile
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Passage: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Passage]: ...
+    def __getitem__(self, place: int | slice) -> Passage | Sequence[Passage]:
+        if isinstance(place, slice):
+            return tuple(self.passages[row] for row in self.rows[place].tolist())
+        return self.passages[int(self.rows[place])]
+
+
+def _compared(index: Index, passages: PassageFile, watch: Watch) -> tuple[NDArray[np.int64], frozenset[str]]:
+    """Rows of passages that the index does not hold word for word, and the places that all of them come from."""
+    changed: list[int] = []
+    places: set[str] = set()
+    for first in range(0, len(passages), _BLOCK):
+        block = passages[first : first + _BLOCK]
+        there = index.rows_of([passage.id for passage in block]).tolist()
+        pairs = enumerate(zip(there, block, strict=True), start=first)
+        changed += [number for number, (row, one) in pairs if row < 0 or index.passages[row] != one]
+        places |= {place_of(source) for source in {passage.source for passage in block}}
+        watch(COMPARING, first + len(block), len(passages))
+    return np.array(changed, np.int64), frozenset(places)
+
+
+def _gone(index: Index, passages: PassageFile, places: frozenset[str]) -> Iterator[str]:
+    """Ids of passages that the index holds and the corpus does not, though it holds their article, or their place."""
+    articles = np.unique(_articles(passages))
+    for segment in index.segments:
+        ids = segment.file.ids
+        rows = np.sort(ids.rows[passages.ids.rows_of(ids.keys) < 0].astype(np.int64))
+        rows = rows[~np.isin(rows, segment.deleted)]
+        of_articles = np.isin(_articles(segment.file)[rows], articles)
+        for row, is_known in zip(rows.tolist(), of_articles.tolist(), strict=True):
+            passage = segment.file[row]
+            if is_known or place_of(passage.source) in places:
+                yield passage.id
+
+
+def place_of(source: str) -> str:
+    """The host of an address; nothing for a file's name."""
+    try:
+        parts = urlsplit(source)
+    except ValueError:  # looks like an address and is none
+        return ""
+    return parts.netloc if parts.scheme in {"http", "https"} else ""
+
+
+def _articles(passages: PassageFile) -> NDArray[np.uint64]:
+    """(n,) a key of each passage's article."""
+    keys: NDArray[np.uint64] = passages.titles * np.uint64(_ODD) ^ passages.sources
+    return keys
