@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ MARKDOWN = frozenset({".md", ".markdown"})
 LARGEST = 1 << 26  # bytes, 64 MiB: an article is held in memory
 _FRONT_MATTER = re.compile(r"---[^\S\n]*\n(?=[\w-]+:)(.*?\n)(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title:[^\S\n]*([\"']?)(.+?)\1[^\S\n]*$", re.MULTILINE)
+_DEEPEST = 100  # quotes and lists within each other; a text that is deeper stays as it is
 _TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
 
 
@@ -61,7 +62,16 @@ def without_markdown(text: str) -> tuple[str, str]:
 
     front = _FRONT_MATTER.match(text)
     named = _FRONT_TITLE.search(front[1]) if front else None
-    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text[front.end() :] if front else text)
+    title, body = named[2].strip() if named else "", text[front.end() :] if front else text
+    tokens = MarkdownIt("commonmark", {"maxNesting": _DEEPEST}).enable(["table", "strikethrough"]).parse(body)
+    if any(token.level >= _DEEPEST - 1 for token in tokens):
+        return title, body.strip()
+    heading, plain = _plain(tokens)
+    return heading or title, plain
+
+
+def _plain(tokens: Iterable[Any]) -> tuple[str, str]:
+    """(first heading, text) of the tokens of markdown-it."""
     heading, before, written = "", "", ""
     parts: list[str] = []
     for token in tokens:
@@ -73,8 +83,7 @@ def without_markdown(text: str) -> tuple[str, str]:
         parts.append(line + ("\t" if before in {"td_open", "th_open"} else "\n" * (bool(line) + _ends(token))))
         before = token.type
     lines = "".join(parts).split("\n")
-    joined = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in lines)).strip()
-    return heading or (named[2].strip() if named else ""), joined
+    return heading, re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in lines)).strip()
 
 
 def _ends(token: Any) -> bool:

@@ -169,7 +169,9 @@ class _Rendering:
         inside = self.render(node.contents.nodes) if node.contents is not None else ""
         if name in _FORMULAS:  # kept where it reads as text, as E = mc^2 does
             return "" if "\\" in inside else inside
-        return f"\n{inside}\n" if _BLOCKS.fullmatch(name) and not node.wiki_markup else inside
+        if node.wiki_markup or not _BLOCKS.fullmatch(name):
+            return inside
+        return f"\n{inside}\n" if inside else "\n"
 
     def template(self, node: Any) -> str:
         name, colon, argument = str(node.name).partition(":")
