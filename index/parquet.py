@@ -24,22 +24,26 @@ def read_parquet(path: Path, skipped: Skips | None = None, name: str | None = No
     Raises:
         CorpusError: the file is missing, damaged, cut short, or without such columns; names the column or the row.
     """
-    import pyarrow as pa
-
     skipped = Skips() if skipped is None else skipped
     name = plain_name(path.name) if name is None else name
+    for row, entry in enumerate(_entries(path), start=1):
+        if entry["title"] is None or entry["text"] is None:
+            skipped.record(NULL)
+        else:
+            yield _article(path, f"row {row}", name, entry)
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows, of the columns that matter."""
+    import pyarrow as pa
+
     row = 0
     try:
         with path.open("rb") as stream:
             table = _opened(path, stream)
-            columns = _columns(path, table.schema_arrow)
-            for batch in table.iter_batches(_ROWS, columns=columns):
-                for entry in batch.to_pylist():
-                    row += 1
-                    if entry["title"] is None or entry["text"] is None:
-                        skipped.record(NULL)
-                    else:
-                        yield _article(path, f"row {row}", name, entry)
+            for batch in table.iter_batches(_ROWS, columns=_columns(path, table.schema_arrow)):
+                yield from batch.to_pylist()
+                row += len(batch)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         place = f"after row {row}" if row else ""
         raise CorpusError(path, f"the data is damaged: {_first_line(error)}", place) from error
