@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,34 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import IndexMismatch
-from index.manifest import FIRST_SEGMENT, MANIFEST_FILE, VERSION_NAME, Manifest, Recipe, resolved_recipe
+from index.manifest import FIRST_SEGMENT, MANIFEST_FILE, Manifest, Recipe, resolved_recipe
+from index.naming import version_name
 from index.opened import open_index
-from index.passage_file import PassageFile
-from index.passages import Passage, Split, to_line
+from index.passages import Passage, Split
+from index.search_types import AUTO
 from index.segment_writer import digests, write_segment
 from index.storage import storing, sync
 from index.workplace import move, sole_maker, workplace
 
+__all__ = ["build_index", "find_built", "version_name"]
+
 _BUILDING = "building"
-
-
-def version_name(recipe: Recipe, passages: Sequence[Passage]) -> str:
-    """The corpus's name and 8 hex digits, a digest of recipe and passages: the same content has the same name.
-
-    Raises ValueError if the corpus's name does not make a file name, or ``recipe.type`` is not for so many passages.
-    """
-    recipe = resolved_recipe(recipe, len(passages))
-    digest = hashlib.sha256(json.dumps(recipe.fields(), sort_keys=True).encode())
-    for block in passages.blocks() if isinstance(passages, PassageFile) else map(to_line, passages):
-        digest.update(block)
-    return named(recipe, digest.hexdigest())
-
-
-def named(recipe: Recipe, digest: str) -> str:
-    version = f"{recipe.corpus.name}-{digest[:8]}"
-    if not VERSION_NAME.fullmatch(version):
-        raise ValueError(f"the corpus name {recipe.corpus.name!r} does not make a file name")
-    return version
 
 
 def find_built(root: Path, recipe: Recipe, passages: Sequence[Passage]) -> Manifest | None:
@@ -79,6 +61,7 @@ def build_index(root: Path, recipe: Recipe, split: Split, vectors: Iterable[NDAr
     """
     if not split.passages:
         raise ValueError("an index needs at least one passage")
+    chosen = recipe.type != AUTO
     recipe = resolved_recipe(recipe, len(split.passages))
     with storing(root), sole_maker(root, _BUILDING):
         version = version_name(recipe, split.passages)
@@ -87,7 +70,7 @@ def build_index(root: Path, recipe: Recipe, split: Split, vectors: Iterable[NDAr
             return built
         with workplace(root, _BUILDING) as place:
             record = write_segment(place, FIRST_SEGMENT, recipe, split.passages, vectors)
-            files, sizes = digests(place, [record])
+            files = digests(place, sorted(path for path in place.iterdir() if path.is_file()))
             manifest = Manifest(
                 version=version,
                 built_at=now(),
@@ -96,9 +79,10 @@ def build_index(root: Path, recipe: Recipe, split: Split, vectors: Iterable[NDAr
                 articles=split.articles,
                 skipped_empty=split.empty,
                 skipped_duplicates=split.duplicates,
-                files=files,
-                sizes=sizes,
+                files={name: digest for name, (digest, _) in files.items()},
+                sizes={name: size for name, (_, size) in files.items()},
                 segments=(record,),
+                type_chosen=chosen,
                 skipped=dict(split.skipped),
             )
             finish(place, root, manifest, _BUILDING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -44,6 +45,33 @@ class UnknownIndex(IndexingError):
 
     def __init__(self, version: str) -> None:
         super().__init__(f"there is no index version {version!r}")
+        self.version = version
+
+
+class UnknownPassages(IndexingError):
+    """Passages or articles to delete are not in the index.
+
+    Attributes:
+        version: of the index.
+        names: what is not there: ids, or articles as they were named.
+    """
+
+    def __init__(self, version: str, names: Sequence[str]) -> None:
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        super().__init__(f"the index version {version} holds no passage of: {shown}")
+        self.version = version
+        self.names = tuple(names)
+
+
+class AmendmentError(IndexingError):
+    """What is to be added or deleted contradicts itself or leaves nothing. Nothing was changed."""
+
+
+class ActiveIndex(IndexingError):
+    """The version is the active one and cannot be removed; activate another one first."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"the index version {version} is active; activate another one before it is removed")
         self.version = version
 
 

@@ -94,7 +94,8 @@ class Manifest:
         files: sha256 (64 hex digits) by path within the version's directory.
         sizes: bytes, likewise; empty in versions of format 1.
         segments: its parts.
-        parent: the version that it was made from by adding and deleting; None if it was built.
+        parent: the version that it was made from by adding, deleting or merging; None if it was built.
+        type_chosen: the caller chose the type of the search; otherwise it follows the number of passages.
         skipped: what the reader of the corpus left out, by reason, e.g. ``redirects``.
     """
 
@@ -109,6 +110,7 @@ class Manifest:
     sizes: Mapping[str, int]
     segments: tuple[SegmentRecord, ...]
     parent: str | None = None
+    type_chosen: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -106,6 +106,11 @@ class Segment:
         for first in range(0, len(self), _BLOCK):
             yield self.vectors_of(np.arange(first, min(first + _BLOCK, len(self))))
 
+    def article_keys(self, live: Rows) -> Keys:
+        """One number for title and source of each of the live numbers (m,)."""
+        rows = self.rows_of(live)
+        return article_keys(self.file.titles[rows], self.file.sources[rows])
+
     def live_rows_of(self, passage_ids: Sequence[str]) -> Rows:
         """The live number of each id, (m,); -1 where there is none, or only a deleted one."""
         rows = self.file.rows_of(passage_ids)
@@ -133,6 +138,11 @@ class Segment:
         mask = self._live_mask()
         mask[mask] = allowed
         return Selection.of_mask(mask)
+
+
+def article_keys(titles: Keys, sources: Keys) -> Keys:
+    """One number for each pair (m,); multiplying by an odd number loses nothing."""
+    return np.asarray(titles * np.uint64(0x9E3779B97F4A7C15) ^ sources)
 
 
 def _rows_where(column: Keys, texts: Iterable[str] | None, among: Rows | None) -> Rows | None:

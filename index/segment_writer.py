@@ -54,10 +54,6 @@ def _shared(source: Path, target: Path) -> bool:
     return True
 
 
-def digests(place: Path, records: Sequence[SegmentRecord]) -> tuple[dict[str, str], dict[str, int]]:
-    """sha256 and size of every file of the segments, by path within ``place``."""
-    files = sorted(path for record in records for path in (place / record.name).iterdir() if path.is_file())
-    names = [str(path.relative_to(place)) for path in files]
-    return dict(zip(names, map(file_digest, files), strict=True)), {
-        name: path.stat().st_size for name, path in zip(names, files, strict=True)
-    }
+def digests(place: Path, paths: Iterable[Path]) -> dict[str, tuple[str, int]]:
+    """sha256 and size of files, by path within ``place``."""
+    return {str(path.relative_to(place)): (file_digest(path), path.stat().st_size) for path in paths}

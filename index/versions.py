@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.errors import IndexingError, UnknownIndex
+from index.errors import ActiveIndex, IndexingError, UnknownIndex
 from index.manifest import MANIFEST_FILE, VERSION_NAME, Manifest, read_manifest
 from index.opened import Index, open_index
 from index.storage import replace_file, storing
@@ -14,6 +16,7 @@ from index.vectors import EncoderIdentity
 
 _log = logging.getLogger(__name__)
 _POINTER = "active"
+_REMOVED = ".removed-"
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,12 @@ class ListedVersion:
     Attributes:
         manifest: what it is made of.
         active: whether the pointer names it.
+        size: bytes on the disk; what versions share (hard links) counts for each.
     """
 
     manifest: Manifest
     active: bool
+    size: int = 0
 
 
 class IndexVersions:
@@ -44,7 +49,7 @@ class IndexVersions:
             found = sorted(self.root.glob(f"*/{MANIFEST_FILE}")) if self.root.exists() else []
         active = self.active()
         manifests = (self._readable(path.parent.name) for path in found if VERSION_NAME.fullmatch(path.parent.name))
-        listed = [ListedVersion(manifest, manifest.version == active) for manifest in manifests if manifest]
+        listed = [ListedVersion(one, one.version == active, self._size(one)) for one in manifests if one]
         return tuple(sorted(listed, key=lambda one: (one.manifest.built_at, one.manifest.version)))
 
     def active(self) -> str | None:
@@ -68,25 +73,51 @@ class IndexVersions:
 
     def manifest(self, version: str) -> Manifest:
         """The manifest of a version. Raises UnknownIndex, IndexMismatch or IndexStorageError."""
-        directory = self._directory(version)
+        directory = self.directory(version)
         with storing(directory):
             return read_manifest(directory)
 
-    def open(self, version: str, encoder: EncoderIdentity) -> Index:
-        """Open a version for queries of ``encoder``.
+    def open(self, version: str, encoder: EncoderIdentity, threads: int | None = None) -> Index:
+        """Open a version for queries of ``encoder``; FAISS searches with ``threads`` (None: as OMP_NUM_THREADS says).
 
         Raises:
             UnknownIndex: there is no such version.
             IndexMismatch: a file is not what the manifest says, or the encoder is another one.
             IndexStorageError: a file cannot be read.
         """
-        return open_index(self._directory(version), encoder)
+        return open_index(self.directory(version), encoder, threads)
 
-    def _directory(self, version: str) -> Path:
+    def remove(self, version: str) -> None:
+        """Remove a version's directory. What has it open goes on reading it; files that others share stay theirs.
+
+        Raises:
+            UnknownIndex: there is no such version.
+            ActiveIndex: it is the active one; it stays.
+            IndexStorageError: the disk does not give it up.
+        """
+        directory = self.directory(version)
+        if self.active() == version:
+            raise ActiveIndex(version)
+        with storing(directory):
+            aside = Path(tempfile.mkdtemp(prefix=_REMOVED, dir=self.root))
+            directory.rename(aside / version)
+            if self.active() == version:  # somebody was faster
+                (aside / version).rename(directory)
+                aside.rmdir()
+                raise ActiveIndex(version)
+            for left in self.root.glob(f"{_REMOVED}*"):
+                shutil.rmtree(left, ignore_errors=True)
+
+    def directory(self, version: str) -> Path:
+        """Of a version. Raises UnknownIndex."""
         directory = self.root / version
         if not VERSION_NAME.fullmatch(version) or not (directory / MANIFEST_FILE).is_file():
             raise UnknownIndex(version)
         return directory
+
+    def _size(self, manifest: Manifest) -> int:
+        paths = (self.root / manifest.version / name for name in manifest.files)
+        return sum(path.stat().st_size for path in paths if path.is_file())
 
     def _readable(self, version: str) -> Manifest | None:
         try:

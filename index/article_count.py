@@ -1,0 +1,38 @@
+"""How many articles an index holds after a change, counted without reading its passages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from index.columns import KEY, Keys
+from index.id_table import text_key
+from index.opened import Index
+from index.passages import Passage
+from index.segment import article_keys
+from index.selection import Rows
+
+_BLOCK = 1 << 20  # rows
+
+
+def articles_after(index: Index, gone: Rows, added: Sequence[Passage]) -> int:
+    """The number of articles (title and source) when the rows ``gone``, ascending, go and ``added`` come."""
+    coming = [(text_key(passage.title), text_key(passage.source)) for passage in added]
+    titles, sources = np.array(coming, KEY).reshape(-1, 2).T
+    new = np.unique(article_keys(titles, sources))
+    touched = np.concatenate([new, *(keys[np.isin(rows, gone)] for rows, keys in _keys(index))])
+    before, after = [new[:0]], [new]
+    for rows, keys in _keys(index):
+        hit = np.isin(keys, touched)
+        before.append(keys[hit])
+        after.append(keys[hit & ~np.isin(rows, gone)])
+    return index.manifest.articles - len(np.unique(np.concatenate(before))) + len(np.unique(np.concatenate(after)))
+
+
+def _keys(index: Index) -> Iterator[tuple[Rows, Keys]]:
+    """Rows and the key of each one's article, some at a time."""
+    for start, segment in zip(index.passages.starts, index.segments, strict=False):
+        for first in range(0, len(segment), _BLOCK):
+            live = np.arange(first, min(first + _BLOCK, len(segment)))
+            yield live + start, segment.article_keys(live)
