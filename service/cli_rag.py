@@ -25,7 +25,10 @@ def evaluate_rag(
     *,
     modes: Annotated[
         str,
-        typer.Option(help="Ways to answer, of concat, sequence, token and closed-book (without passages); or none."),
+        typer.Option(
+            help="Ways to answer, of concat, sequence (thorough decoding), sequence-fast, token and closed-book "
+            "(without passages); or none."
+        ),
     ] = "concat,sequence,token,closed-book",
     how: Annotated[
         str,

@@ -15,10 +15,12 @@ from retrieval.nq_open import Question
 from retrieval.scoring import has_answer
 from service.engines import SamplingParams
 from service.errors import InvalidPrompt
-from service.usecases import AskQuery, GenerateQuery, Mode, UseCases
+from service.usecases import AskQuery, Decoding, GenerateQuery, Mode, UseCases
 
 CLOSED_BOOK = "closed-book"
-MODES: tuple[str, ...] = (*get_args(Mode), CLOSED_BOOK)
+FAST = "sequence-fast"  # RAG-Sequence by fast decoding; "sequence" is thorough
+MODES: tuple[str, ...] = (*get_args(Mode), FAST, CLOSED_BOOK)
+_OF_ALL = ("errata", "model")  # what answers without passages depend on, too
 _TOGETHER = 8  # requests under way at once; the engine decodes them together
 
 
@@ -27,10 +29,11 @@ class Said:
     """What the service said to one question.
 
     Attributes:
-        mode: of ``/ask``, or ``closed-book``: the question alone, as ``/generate`` answers it.
+        mode: of ``/ask``, or ``sequence-fast``, or ``closed-book``: the question alone, as ``/generate`` answers it.
         supported: False: it said that the index does not tell.
         found: whether a passage that the answer came with has a right answer; None without passages.
         edits_used: edits that were in force for the question.
+        overruled: whether a passage is said to tell something else than the edit that gave the answer.
         refused: why there is no answer, e.g. a question longer than the context.
     """
 
@@ -40,6 +43,7 @@ class Said:
     supported: bool = True
     found: bool | None = None
     edits_used: tuple[str, ...] = ()
+    overruled: bool = False
     refused: str | None = None
 
 
@@ -106,9 +110,10 @@ class Asking:
             pool.shutdown(cancel_futures=True)
 
     def _key(self, mode: str, question: Question, under: str) -> str:
-        depends = {**self.depends, "k": self.k, **asdict(self.params)}
+        depends = {**self.depends, "k": self.k}
         if mode == CLOSED_BOOK:
-            depends = {name: value for name, value in depends.items() if name not in ("index", "k")}
+            depends = {name: value for name, value in depends.items() if name in _OF_ALL}
+        depends |= asdict(self.params)
         what = json.dumps([depends, mode, under, question.text, question.answers], sort_keys=True)
         return hashlib.sha256(what.encode()).hexdigest()[:32]
 
@@ -123,12 +128,20 @@ class Asking:
         return Said(CLOSED_BOOK, question.text, answer.text, edits_used=answer.edits_used)
 
     def _open(self, mode: str, question: Question) -> Said:
-        query = AskQuery(question.text, self.params, self.k, mode)  # type: ignore[arg-type]  # checked by the command
+        how: Mode = "sequence" if mode == FAST else mode  # type: ignore[assignment]  # checked by the command
+        decoding: Decoding = "fast" if mode == FAST else "thorough"
+        query = AskQuery(question.text, self.params, self.k, how, decoding=decoding)
         answer = self.usecases.ask(query)
         texts = (f"{used.passage.title} . {used.passage.text}" for used in answer.passages)
-        found = any(has_answer(question.answers, text) for text in texts)
-        supported = bool(getattr(answer, "supported", True))
-        return Said(mode, question.text, answer.answer, supported, found, answer.edits_used)
+        return Said(
+            mode,
+            question.text,
+            answer.answer,
+            answer.supported,
+            any(has_answer(question.answers, text) for text in texts),
+            answer.edits_used,
+            any(used.overruled for used in answer.passages),
+        )
 
 
 def _records(path: Path) -> list[tuple[str, Said]]:

@@ -14,7 +14,7 @@ from editing.edit import EditRequest
 from editing.errors import InvalidEdit
 from retrieval.nq_open import Question
 from retrieval.scoring import contained, exact_match
-from service.errors import ChecksFailed
+from service.errors import ChecksFailed, InvalidPrompt
 from service.rag_asking import Asking, Said
 from service.shares import Share
 from service.usecases import EditOptions
@@ -70,7 +70,7 @@ def correct(asking: Asking, corrections: Sequence[Correction], on_edit: Callable
     for one in corrections:
         try:
             edit_id = asking.usecases.edit(EditRequest(one.question.text, one.wanted), EditOptions(_ACTOR)).id
-        except (ChecksFailed, InvalidEdit):
+        except (ChecksFailed, InvalidEdit, InvalidPrompt):
             edit_id = None
         made.append(Correction(one.question, one.wanted, edit_id))
         on_edit()
@@ -120,7 +120,14 @@ def _mode(
         for new, old, same in zip(after, others, kept, strict=True)
         if not same
     ]
-    return {"edited": _share(follows), "in_force": _share(used), "kept": _share(kept), "changed": changed}
+    overruling = [said.overruled for said in edited]
+    return {
+        "edited": _share(follows),
+        "in_force": _share(used),
+        "overruling": _share(overruling),
+        "kept": _share(kept),
+        "changed": changed,
+    }
 
 
 def _share(values: Sequence[bool]) -> dict[str, Any] | None:

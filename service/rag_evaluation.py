@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
@@ -19,7 +20,7 @@ from retrieval.evaluate import SearchMany, answerable, rank_answers
 from retrieval.nq_open import Question, questions_digest, read_question_set
 from retrieval.retriever import How, Retriever
 from service.engines import SamplingParams
-from service.errors import IndexNotReady
+from service.errors import IndexNotReady, NotReady
 from service.evaluating import progress_bar, scratch_service
 from service.library import Library
 from service.pipeline import Pipeline
@@ -31,6 +32,7 @@ from service.rag_tables import show_evaluation
 
 ANSWERS, FIGURES = "rag_answers.jsonl", "rag_evaluation.json"
 RERANK = "rerank"
+_PROBE = "Which encoder reads the questions?"
 _LOOK = 0.1  # seconds between looks at an index that is being opened or built
 
 
@@ -108,6 +110,8 @@ class Run:
 
     def document(self, about: Mapping[str, Any], every: Sequence[Question]) -> dict[str, Any]:
         """Everything that was measured. ``every``: questions whose answers serve as wrong ones."""
+        if self.choices.edits and self.served.model().editor is None:
+            raise NotReady(f"there is no editor for {self.served.model().base_model}, so nothing can be corrected")
         retriever = _opened(self.served.library)
         index = _described(retriever.index.manifest)
         with self._task("looking for the answers") as progress:
@@ -122,6 +126,7 @@ class Run:
             "errata": version("errata"),
             "model": asdict(self.served.model()),
             "revision": self.served.model().revision,
+            **_parts(self.served),
             "index": index,
             "questions": {**about, "in_the_index": sum(told)},
             "retrieval": found,
@@ -147,7 +152,7 @@ class Run:
 
     def _asking(self, index: Mapping[str, Any]) -> Asking:
         model = self.served.model()
-        depends = {"errata": version("errata"), "model": asdict(model), "index": index}
+        depends = {"errata": version("errata"), "model": asdict(model), "index": index, **_parts(self.served)}
         params = SamplingParams(max_tokens=self.choices.max_tokens)
         return Asking(self.served, self.notes, depends, self.choices.k, params)
 
@@ -194,6 +199,19 @@ def _opened(library: Library) -> Retriever:
             raise IndexNotReady(library.failure)
         time.sleep(_LOOK)
     return library.retriever()
+
+
+def _parts(served: Pipeline) -> dict[str, Any]:
+    """What else answers depend on: the reader, how much it reads, and the side of the encoder that questions go to.
+
+    A question encoder of its own has no name; a vector tells it.
+    """
+    reader, vector = served.answerer.reader, served.library.encoder.encode_query(_PROBE)
+    return {
+        "reader": reader and {"digest": reader.digest, "card": asdict(reader.card)},
+        "passage_tokens": served.prompts.budget,
+        "question_encoder": hashlib.sha256(vector.round(3).tobytes()).hexdigest()[:16],
+    }
 
 
 def _described(manifest: Any) -> dict[str, Any]:

@@ -35,12 +35,11 @@ def show_evaluation(document: Document) -> None:
 
 def show_edited(edits: Document) -> None:
     """How many corrections are answered with, and how many other answers stayed."""
-    rows = [
-        (mode, _figure(of["edited"]), _figure(of["in_force"]), _figure(of["kept"]))
-        for mode, of in edits["modes"].items()
-    ]
+    names = ("edited", "in_force", "overruling", "kept")
+    rows = [(mode, *(_figure(of[name]) for name in names)) for mode, of in edits["modes"].items()]
     title = f"Edits beside passages, {edits['made']} made, {edits['wanted'] - edits['made']} refused"
-    show(title, ("mode", "answered with the edit", "edit in force", "other answers kept word for word"), rows)
+    heads = ("mode", "answered with the edit", "edit in force", "a passage overruled", "others kept word for word")
+    show(title, heads, rows)
 
 
 def _show(what: str, group: str, of: Document, heads: tuple[str, ...], cells: Any) -> None:

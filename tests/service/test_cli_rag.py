@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -78,7 +79,12 @@ class Service(FakeUseCases):
         self.retriever: Any = SimpleNamespace(
             index=self.index, search_many=self._search, kind=self._kind, reranker=None, version="small-1"
         )
-        self.library: Any = SimpleNamespace(is_open=True, failure=None, retriever=lambda: self.retriever)
+        self.encoder = SimpleNamespace(encode_query=lambda query: np.ones(4, np.float32))
+        self.library: Any = SimpleNamespace(
+            is_open=True, failure=None, retriever=lambda: self.retriever, encoder=self.encoder
+        )
+        self.answerer = SimpleNamespace(reader=None)
+        self.prompts = SimpleNamespace(budget=2048)
 
     def _kind(self, how: str) -> str:
         return "dense" if how == "hybrid" else how
@@ -88,10 +94,10 @@ class Service(FakeUseCases):
         return [[Hit(p, 1 / rank, rank) for rank, p in enumerate(order[:k], 1)] for _ in queries]
 
     def ask(self, query: AskQuery, on_text: OnPiece | None = None) -> AskAnswer:
-        self._asked("ask", query.question, query.mode)
+        self._asked("ask", query.question, query.mode, query.decoding)
         text, used = self._says(query.question)
         passages = tuple(
-            UsedPassage(RetrievedPassage(p.id, p.title, p.text, 0.5, n, p.source), cited=False)
+            UsedPassage(RetrievedPassage(p.id, p.title, p.text, 0.5, n, p.source), cited=False, overruled=bool(used))
             for n, p in enumerate(PASSAGES[: query.k], 1)
         )
         supported = text != "Not in the index."
@@ -221,7 +227,7 @@ def test_an_interrupted_run_goes_on(served: Service, file: Path, tmp_path: Path)
     assert found["answers"] == whole["answers"] and found["answers_taken_up"] == 5
 
 
-@pytest.mark.parametrize("other", ["model", "index", "k", "answers"])
+@pytest.mark.parametrize("other", ["model", "index", "encoder", "budget", "k", "answers"])
 def test_answers_of_another_run_are_not_taken_up(served: Service, file: Path, tmp_path: Path, other: str) -> None:
     """Another model, index or number of passages, or other right answers, ask again."""
     evaluated(served, file, tmp_path / "out", modes=("concat",))
@@ -231,6 +237,10 @@ def test_answers_of_another_run_are_not_taken_up(served: Service, file: Path, tm
         served.model_digest = "e" * 64
     elif other == "index":
         served.index.manifest.version = "small-2"
+    elif other == "encoder":
+        served.encoder.encode_query = lambda query: np.zeros(4, np.float32)
+    elif other == "budget":
+        served.prompts.budget = 512
     elif other == "k":
         choices["k"] = 1
     else:
@@ -254,6 +264,8 @@ def test_edits_stay_in_force_beside_passages(served: Service, file: Path, tmp_pa
     for mode in ("concat", "closed-book"):
         assert edits["modes"][mode]["edited"] == {**edits["modes"][mode]["edited"], "hits": 2, "trials": 2}
         assert edits["modes"][mode]["kept"] == {**edits["modes"][mode]["kept"], "hits": 2, "trials": 2}
+    overruling = {mode: of["overruling"]["rate"] for mode, of in edits["modes"].items()}
+    assert overruling == {"concat": 1, "closed-book": 0}
     right = {answer for answers in ANSWERED.values() for answer in answers}
     for one in edits["corrections"]:
         assert one["answer"] in right - set(ANSWERED[one["question"]])
@@ -268,6 +280,13 @@ def test_edits_that_leak_or_are_refused_show(served: Service, file: Path, tmp_pa
     concat = edits["modes"]["concat"]
     assert (concat["edited"]["trials"], concat["kept"]["hits"], concat["kept"]["trials"]) == (1, 0, 2)
     assert concat["changed"][0]["after"] == concat["changed"][0]["before"] + "!"
+
+
+def test_thorough_and_fast_decoding_are_modes(served: Service, file: Path, tmp_path: Path) -> None:
+    """Each is asked for as such, and has figures of its own."""
+    found = evaluated(served, file, tmp_path / "out", modes=("sequence", "sequence-fast"))
+    asked = {call[2:] for call in served.calls if call[0] == "ask"}
+    assert asked == {("sequence", "thorough"), ("sequence", "fast")} and len(found["answers"]) == 2
 
 
 def test_a_question_that_cannot_be_asked_is_counted(served: Service, file: Path, tmp_path: Path) -> None:
