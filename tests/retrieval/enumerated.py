@@ -1,4 +1,4 @@
-"""RAG by its definition on a tiny language model: every short answer, each from single unpadded forward passes."""
+"""RAG by its definition on a tiny language model: every short answer, without padding or cache."""
 
 from __future__ import annotations
 
@@ -54,8 +54,11 @@ class Enumerated:
     def tables(self) -> list[dict[Tokens, torch.Tensor]]:
         """For each passage the log-probs of the token after each beginning."""
         words = [w for w in range(self.model.config.vocab_size) if w not in self.ends]
-        begun = [tokens for n in range(LENGTH) for tokens in itertools.product(words, repeat=n)]
-        return [{tokens: self._after((*prompt, *tokens)) for tokens in begun} for prompt in self.prompts]
+        begun = [list(itertools.product(words, repeat=n)) for n in range(LENGTH)]
+        return [
+            {tokens: row for alike in begun for tokens, row in zip(alike, self._after(prompt, alike), strict=True)}
+            for prompt in self.prompts
+        ]
 
     @cached_property
     def answers(self) -> list[Tokens]:
@@ -91,7 +94,9 @@ class Enumerated:
     def _steps(self, table: dict[Tokens, torch.Tensor], y: Tokens) -> list[torch.Tensor]:
         return [table[y[:n]][token] for n, token in enumerate(y)]
 
-    def _after(self, tokens: Tokens) -> torch.Tensor:
+    def _after(self, prompt: Tokens, alike: Sequence[Tokens]) -> torch.Tensor:
+        """Texts of one length need no padding."""
         with torch.no_grad():
-            logits: torch.Tensor = self.model(input_ids=torch.tensor([tokens])).logits[0, -1]
+            ids = torch.tensor([(*prompt, *tokens) for tokens in alike])
+            logits: torch.Tensor = self.model(input_ids=ids, use_cache=False).logits[:, -1]
         return logits.log_softmax(-1)

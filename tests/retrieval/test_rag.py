@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -23,8 +24,9 @@ BOTH = pytest.mark.parametrize("rag", [rag_sequence, rag_token])
 Rag = Callable[..., Any]
 
 
-def enumerated(seed: int, k: int, **more: Any) -> Enumerated:
-    return Enumerated(llama(seed), prompts_of(k, seed), prior_of(k, seed), **more)
+@cache
+def enumerated(seed: int, k: int, ends: frozenset[int] = frozenset({END})) -> Enumerated:
+    return Enumerated(llama(seed), prompts_of(k, seed), prior_of(k, seed), ends)
 
 
 def decode(rag: Rag, truth: Enumerated, params: DecodingParams, *more: Any) -> Decoded:
