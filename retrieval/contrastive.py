@@ -72,7 +72,7 @@ class Contrastive:
                 [self.encoder.vectors(questions), *self._stored(batch)], None
             )
         loss.backward()
-        return float(loss)
+        return float(loss.detach())
 
     def judge(self, size: int) -> float:
         """The mean loss over all questions in batches of ``size``, without gradients."""
