@@ -31,7 +31,7 @@ class TrainingConfig:
     """Everything that a run depends on besides data, index and models.
 
     Attributes:
-        objective: ``contrastive`` or ``marginal``.
+        objective: ``contrastive``, ``marginal``, or ``reading`` for a reader alone.
         mode: of the marginal.
         sides: which texts the contrastively trained encoder encodes; with ``both`` an index has to be built anew.
         freeze: what the marginal leaves as it is: ``generator``, ``encoder`` or nothing.
@@ -47,9 +47,10 @@ class TrainingConfig:
         held_out: share of the questions that are not trained on.
         judged: of them, how many the marginal loss is taken over at most.
         seed: of division, order, factors and dropout.
+        steps: of a reader's training, which has no epochs of its own; 0 elsewhere.
     """
 
-    objective: Literal["contrastive", "marginal"]
+    objective: Literal["contrastive", "marginal", "reading"]
     mode: Literal["sequence", "token"] = "sequence"
     sides: Literal["questions", "both"] = "questions"
     freeze: Literal["", "generator", "encoder"] = ""
@@ -66,6 +67,7 @@ class TrainingConfig:
     held_out: float = 0.2
     judged: int = 100
     seed: int = 0
+    steps: int = 0
 
 
 class Task(Protocol):

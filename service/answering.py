@@ -1,74 +1,115 @@
-"""Answers from passages: retrieve, prompt, generate, and say which passages the answer rests on."""
+"""Answers beside an index: retrieve, read, and say which passages an answer rests on, and which an edit overrules."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 from editing.conversation import readings
+from editing.edit import Edit
 from editing.state import State
 from editing.verify import normalise
 from index.passages import Hit
+from retrieval.filters import Filter
 from retrieval.retriever import Retriever
+from service.citing import cited
 from service.compute import ComputeThread
-from service.engines import Engine
-from service.prompt import PromptBuilder
+from service.passage_reader import PassageReader, Read
+from service.reading import ServedReader
 from service.record import EditRecordBook
-from service.usecases import AskAnswer, AskQuery, OnPiece, Retrieved, RetrievedPassage, UsedPassage
+from service.usecases import AskAnswer, AskQuery, OnPiece, Retrieved, RetrievedPassage, Search, UsedPassage
 
-_STOPWORDS = frozenset(
-    """a an and are as at be been by did do does for from had has have he her his how i in is it its of on or she that
-    the their them there these they this to was were what when where which who whom whose why will with you""".split()  # noqa: SIM905 - a list of forty quoted words reads worse
-)
-CITED = 0.6  # share of the answer's new content words that a passage must hold
+LONGEST_ASIDE = 64  # tokens of what the passages say where an edit overrules them
 
 
 class Answerer:
     """Answers questions beside an index. The retriever is given with each call, so that indexes can be swapped."""
 
-    def __init__(self, engine: Engine, prompts: PromptBuilder, book: EditRecordBook, compute: ComputeThread) -> None:
-        self.engine, self.prompts, self.book, self.compute = engine, prompts, book, compute
+    def __init__(self, passages: PassageReader, book: EditRecordBook, compute: ComputeThread) -> None:
+        self.passages, self.book, self.compute = passages, book, compute
 
-    def retrieve(self, retriever: Retriever, query: str, k: int) -> Retrieved:
-        hits = self.compute.run(retriever.search, query, k)
-        return Retrieved(tuple(_passage(hit) for hit in hits), retriever.version)
+    @property
+    def reader(self) -> ServedReader | None:
+        """The trained one."""
+        return self.passages.reader
+
+    def retrieve(self, retriever: Retriever, queries: Sequence[str], k: int, search: Search) -> list[Retrieved]:
+        """One result a query, all in one pass."""
+        only = Filter(search.titles, search.sources)
+        found = partial(retriever.search_many, only=only, rerank=search.rerank)
+        how = retriever.kind(search.how)
+        many = self.compute.run(found, queries, k, search.how)
+        return [Retrieved(tuple(_passage(hit) for hit in hits), retriever.version, how) for hits in many]
 
     def ask(self, retriever: Retriever, query: AskQuery, state: State, on_text: OnPiece | None) -> AskAnswer:
-        """An edit in force for the question answers it; otherwise the passages stand in the prompt."""
+        """A matched edit in force for the question answers it; otherwise the passages do, under the global edits."""
         hits = self.compute.run(retriever.search, query.question, query.k)
         used = self.compute.run(self.book.in_force, readings([("user", query.question)]), state, query.edits)
         edits = [self.book.edit(i) for i in used]
-        max_tokens = query.params.max_tokens
-        if edits:
-            prepared, shown = self.prompts.question(query.question, "question", max_tokens), 0
-        else:
-            prepared, shown = self.prompts.with_passages(query.question, hits, max_tokens)
+        matched = any(edit.request.scope == "matched" for edit in edits)
+        answer = self._corrected if matched else self._from_passages
+        found = answer(retriever, query, hits, edits, on_text)
+        return replace(found, edits_used=tuple(used), revision=state.revision, index=retriever.version)
+
+    def _from_passages(
+        self, retriever: Retriever, query: AskQuery, hits: Sequence[Hit], edits: Sequence[Edit],
+        on_text: OnPiece | None,
+    ) -> AskAnswer:  # fmt: skip
+        read = self.passages.read(retriever, query, hits, edits, on_text)
+        support = _support(query.question, read)
+        passages = tuple(
+            UsedPassage(_passage(hit), hit.rank in support, read.marginal.weight(n), read.marginal.prior(n))
+            for n, hit in enumerate(read.shown)
+        )
+        supported = read.told and bool(self.reader or support)
+        return _answer(query, read, passages, supported=supported)
+
+    def _corrected(
+        self, retriever: Retriever, query: AskQuery, hits: Sequence[Hit], edits: Sequence[Edit],
+        on_text: OnPiece | None,
+    ) -> AskAnswer:  # fmt: skip
+        """The edit's answer, generated as it was verified, and the passages that say something else."""
+        made = self._by_edits(query, edits, on_text)
+        aside = replace(query, params=replace(query.params, max_tokens=LONGEST_ASIDE, stop=()), mode="concat")
+        everywhere = [edit for edit in edits if edit.request.scope == "global"]
+        said = self.passages.read(retriever, aside, hits, everywhere, None) if hits else None
+        agreeing = cited(query.question, made.text, hits)
+        against = _support(query.question, said) - agreeing if said and _differ(said.text, made.text) else set[int]()
+        passages = tuple(
+            UsedPassage(_passage(hit), hit.rank in agreeing, overruled=hit.rank in against) for hit in hits
+        )
+        return _answer(query, made, passages, passages_say=said.text if said and against else None)
+
+    def _by_edits(self, query: AskQuery, edits: Sequence[Edit], on_text: OnPiece | None) -> Read:
+        prepared = self.passages.prompts.question(query.question, "question", query.params.max_tokens)
         piece: Callable[[int, str], None] | None = (lambda _, text: on_text(text)) if on_text else None
-        (generation,) = self.engine.generate([prepared.ids], [edits], query.params, piece)
-        support = cited(query.question, generation.text, hits)
-        passages = tuple(UsedPassage(_passage(hit), hit.rank in support) for hit in hits[: shown or len(hits)])
-        return AskAnswer(
-            generation.text, passages, generation.finish_reason, state.revision, tuple(used), retriever.version,
-            query.mode, generation.prompt_tokens, generation.completion_tokens,
-        )  # fmt: skip
+        (made,) = self.passages.engine.generate([prepared.ids], [edits], query.params, piece)
+        return Read(made.text, made.finish_reason, made.prompt_tokens, made.completion_tokens, ())
 
 
-def cited(question: str, answer: str, hits: Sequence[Hit]) -> set[int]:
-    """Ranks of the passages that hold most of what the answer says beyond the question's own words."""
-    asked = set(normalise(question).split())
-    content = {word for word in normalise(answer).split() if word not in _STOPWORDS}
-    content = (content - asked) or content
-    if not content:
-        return set()
-    shares = {hit.rank: _share(content, f"{hit.passage.title} {hit.passage.text}") for hit in hits}
-    return {rank for rank, share in shares.items() if share >= CITED}
+def _support(question: str, read: Read) -> set[int]:
+    """Ranks of the passages that a reading rests on."""
+    if read.quoted:
+        return set(read.quoted.ranks)
+    return cited(question, read.text, read.shown) if read.told else set()
 
 
-def _share(words: set[str], text: str) -> float:
-    held = set(re.split(r"[^\w]+", text.casefold()))
-    return len(words & held) / len(words)
+def _differ(said: str, made: str) -> bool:
+    """Whether what the passages say lacks what the edit says."""
+    return f" {normalise(made)} " not in f" {normalise(said)} "
+
+
+def _answer(
+    query: AskQuery, read: Read, passages: tuple[UsedPassage, ...], supported: bool = True,
+    passages_say: str | None = None,
+) -> AskAnswer:  # fmt: skip
+    return AskAnswer(
+        read.text, passages, read.finish_reason, 0, (), "", query.mode, read.prompt_tokens, read.completion_tokens,
+        supported, passages_say, read.quoted is not None,
+    )  # fmt: skip
 
 
 def _passage(hit: Hit) -> RetrievedPassage:
     p = hit.passage
-    return RetrievedPassage(p.id, p.title, p.text, hit.score, hit.rank, p.source)
+    return RetrievedPassage(p.id, p.title, p.text, hit.score, hit.rank, p.source, hit.inner_product)

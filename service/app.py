@@ -21,6 +21,7 @@ from editing.store import EditStore
 from editing.untrained import untrained_editor
 from editing.vector_file import VectorFile
 from retrieval.encoder import Encoder
+from retrieval.reranker import Reranker
 from service.answering import Answerer
 from service.base_model import BaseModel, load_base_model
 from service.compute import ComputeThread
@@ -31,8 +32,11 @@ from service.inspection import Inspection, glance_at_start
 from service.jobs import Jobs
 from service.library import Library
 from service.making import Maker
+from service.marginal import Marginaliser
+from service.passage_reader import PassageReader
 from service.pipeline import Pipeline
 from service.prompt import PromptBuilder
+from service.reading import open_reader
 from service.record import EditRecordBook
 from service.reverifying import Reverification
 from service.routes import install_routes
@@ -84,18 +88,22 @@ def build_pipeline(settings: Settings, stack: ExitStack, say: Say) -> Pipeline:
     stack.callback(compute.close)
     base = load_base_model(settings.model, home, settings.dtype, say)
     say(f"model {base.name} ({str(base.model.dtype).removeprefix('torch.')}, {settings.compute_threads} threads)")
-    encoder = Encoder.load(settings.encoder)
+    encoder = Encoder.load(settings.encoder, questions=settings.question_encoder)
     editor = open_editor(settings, base, encoder, say)
     scope = open_scope(home, editor, encoder, say)
     ledger = stack.enter_context(Ledger(f"sqlite:///{_made(home) / 'ledger.db'}"))
     book = compute.run(EditRecordBook, ledger, EditStore(home / "edits"), scope, say)
     say(f"ledger at revision {book.refresh().revision}, {len(book.refresh().active)} edits in force")
     glance_at_start(book.health, say)
-    prompts = PromptBuilder(PromptEncoder(base.tokenizer), base.context)
+    prompts = PromptBuilder(PromptEncoder(base.tokenizer), base.context, settings.passage_tokens)
     engine = LocalEngine(base.model, base.tokenizer, compute, settings.batch)
     corrector = Corrector(Maker(base, editor, engine, prompts, book, compute, settings.verify_tokens))
-    answerer = Answerer(engine, prompts, book, compute)
-    library = Library(home / "indexes", encoder, say)
+    reader = open_reader(settings.reader, base)
+    say(f"reader {reader.card.name}" if reader else "no trained reader: answers from passages are the model's own")
+    marginaliser = Marginaliser(base.model, base.tokenizer, frozenset(engine.end_tokens), compute, reader)
+    answerer = Answerer(PassageReader(engine, prompts, compute, marginaliser, reader), book, compute)
+    reranker = Reranker.load(settings.reranker) if settings.reranker else None
+    library = Library(home / "indexes", encoder, say, reranker)
     library.start()
     return Pipeline(base, editor, engine, prompts, book, corrector, answerer, library, settings.max_waiting)
 

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from service import cli_answers, cli_compile, cli_edits, cli_log, cli_rag, cli_rag_training, cli_training
+from service import (
+    cli_answers,
+    cli_compile,
+    cli_edits,
+    cli_index,
+    cli_log,
+    cli_rag,
+    cli_rag_training,
+    cli_reader,
+    cli_training,
+)
 from service.terminal import LOCAL, AsJson, Url, print_json, server
 
 app = typer.Typer(
@@ -16,7 +26,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-index = typer.Typer(help="Build and choose the index of passages.", no_args_is_help=True)
 Home = Annotated[Path | None, typer.Option(help="Where everything is kept (default: ERRATA_HOME).")]
 
 
@@ -39,7 +48,8 @@ app.add_typer(cli_training.app)
 app.add_typer(cli_compile.app)
 app.add_typer(cli_rag.app)
 app.add_typer(cli_rag_training.app)
-app.add_typer(index, name="index")
+app.add_typer(cli_reader.app)
+app.add_typer(cli_index.app, name="index")
 
 
 @app.command()
@@ -50,35 +60,3 @@ def indexes(*, as_json: AsJson = False, url: Url = LOCAL) -> None:
     with server(url) as client:
         found = client.get("/indexes")
         print_json(found) if as_json else show_indexes(found["indexes"])
-
-
-@index.command("activate")
-def activate_version(
-    version: Annotated[str, typer.Argument(help="The version that shall answer.")],
-    *,
-    as_json: AsJson = False,
-    url: Url = LOCAL,
-) -> None:
-    """Let another version answer from the next request on."""
-    from urllib.parse import quote
-
-    from service.tables import show_indexes
-
-    with server(url) as client:
-        chosen = client.post(f"/indexes/{quote(version, safe='', errors='replace')}/activate", {})
-        print_json(chosen) if as_json else show_indexes([chosen])
-
-
-@index.command("build")
-def build_index(
-    corpus: Annotated[
-        Path | None, typer.Argument(help="JSON lines of title and text (default: the Wikipedia summaries).")
-    ] = None,
-    *,
-    home: Home = None,
-    activate: Annotated[bool, typer.Option("--activate", help="Let it answer when the server starts next.")] = False,
-) -> None:
-    """Embed passages and build a new version of the index."""
-    from service.indexing import build_index_command
-
-    build_index_command(corpus, home, activate)

@@ -84,11 +84,12 @@ def train_rag(
 ) -> None:
     """Train the retriever's question encoder, alone or together with the generator, and judge it before and after."""
     from retrieval.train import TrainingConfig
-    from service.rag_training import Inputs, train_rag_command
+    from service.rag_parts import Inputs
+    from service.rag_training import train_rag_command
     from service.settings import Settings
 
     frozen = "" if freeze is Freeze.nothing else freeze.value
-    with _told():
+    with told():
         config = TrainingConfig(
             objective=objective.value, mode=mode.value, sides=sides.value, freeze=frozen, epochs=epochs, lr=lr,
             generator_lr=generator_lr, batch=batch or (32 if objective is Objective.contrastive else 8), k=k,
@@ -100,7 +101,7 @@ def train_rag(
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """What is wrong with the data or the run is told on stderr, in a line, and ends the program with status 1."""
     from index.errors import IndexingError
     from retrieval.errors import RetrievalError

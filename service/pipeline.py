@@ -34,6 +34,7 @@ from service.proofs import (
 )
 from service.record import EditRecordBook
 from service.usecases import (
+    PLAIN,
     Answer,
     AskAnswer,
     AskQuery,
@@ -53,6 +54,7 @@ from service.usecases import (
     Readiness,
     Retrieved,
     RollbackResult,
+    Search,
     StatusFilter,
 )  # fmt: skip
 
@@ -155,9 +157,13 @@ class Pipeline:
         _, event = self._recorded(draft, if_match)
         return RedactResult(event.seq, edit_id, event.at, event.actor, event.reason)
 
-    def retrieve(self, query: str, k: int) -> Retrieved:
+    def retrieve(self, query: str, k: int, search: Search = PLAIN) -> Retrieved:
+        (found,) = self.retrieve_many([query], k, search)
+        return found
+
+    def retrieve_many(self, queries: Sequence[str], k: int, search: Search = PLAIN) -> Sequence[Retrieved]:
         with self._place():
-            return self.answerer.retrieve(self.library.retriever(), query, k)
+            return self.answerer.retrieve(self.library.retriever(), queries, k, search)
 
     def ask(self, query: AskQuery, on_text: OnPiece | None = None) -> AskAnswer:
         with self._place():

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from editing.conversation import readings
 from editing.prompts import PromptEncoder
 from index.passages import Hit
+from retrieval.reading import prompt_text
 from service.engines import Prompt
 from service.errors import InvalidPrompt
 from service.usecases import GenerateQuery
 
-_ASK = "Answer the question in a few words, using the passages.\n\n{passages}\n\nQuestion: {question}"
+PASSAGE_TOKENS = 2048
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,11 @@ class PromptBuilder:
     Args:
         encoder: tokenizer and chat template.
         context: longest sequence of the model, in tokens.
+        budget: tokens of passages that are read for one answer; the best passage is read whatever it takes.
     """
 
-    def __init__(self, encoder: PromptEncoder, context: int) -> None:
-        self.encoder, self.context = encoder, context
+    def __init__(self, encoder: PromptEncoder, context: int, budget: int = PASSAGE_TOKENS) -> None:
+        self.encoder, self.context, self.budget = encoder, context, budget
 
     def of_query(self, query: GenerateQuery) -> Prepared:
         """Raises InvalidPrompt where prompt and answer together do not fit, or nothing is left of the prompt."""
@@ -53,14 +55,30 @@ class PromptBuilder:
 
     def with_passages(self, question: str, hits: Sequence[Hit], max_tokens: int) -> tuple[Prepared, int]:
         """The question behind as many of the best passages as fit; also how many those are."""
-        for used in range(len(hits), 0, -1):
-            passages = "\n\n".join(
-                f"[{n}] {hit.passage.title}: {hit.passage.text}" for n, hit in enumerate(hits[:used], 1)
-            )
-            ids = self.encoder.prompt(_ASK.format(passages=passages, question=question), raw=False)
+        self._check_size("question", question)
+        for used in range(self._affordable(hits), 0, -1):
+            ids = self._reading(question, hits[:used])
             if len(ids) + max_tokens <= self.context:
                 return Prepared(ids, (question,)), used
         return self.question(question, "question", max_tokens), 0
+
+    def with_each_passage(self, question: str, hits: Sequence[Hit], max_tokens: int) -> list[Prompt]:
+        """The question behind each of the best passages alone; fewer where more do not fit the budget."""
+        self._check_size("question", question)
+        alone = [self._reading(question, [hit]) for hit in hits[: self._affordable(hits)]]
+        return [self._fitting("question", ids, max_tokens) for ids in alone]
+
+    def _reading(self, question: str, hits: Sequence[Hit]) -> Prompt:
+        return self.encoder.prompt(prompt_text(question, [hit.passage for hit in hits]), raw=False)
+
+    def _affordable(self, hits: Sequence[Hit]) -> int:
+        """How many of the best passages the budget pays for."""
+        spent = 0
+        for n, hit in enumerate(hits):
+            spent += len(self.encoder.raw(f"{hit.passage.title}: {hit.passage.text}"))
+            if spent > self.budget and n:
+                return n
+        return len(hits)
 
     def _check_size(self, field: str, text: str) -> None:
         """Refuse before tokenising what cannot fit: no tokenizer makes one token of more than some dozen characters."""

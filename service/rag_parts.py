@@ -79,7 +79,7 @@ def load_parts(inputs: Inputs, config: TrainingConfig, settings: Settings) -> Pa
     torch.set_num_threads(settings.compute_threads)
     given = read_question_set([inputs.questions])
     encoder = Encoder.load(settings.encoder, questions=settings.question_encoder)
-    index = _open_index(settings, inputs.index, encoder)
+    index = open_active(settings, inputs.index, encoder)
     base, generator = _generator(inputs, config, settings) if config.objective == "marginal" else (None, None)
     return Parts(given, encoder, index, base, generator)
 
@@ -91,7 +91,8 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _open_index(settings: Settings, chosen: str | None, encoder: Encoder) -> Index:
+def open_active(settings: Settings, chosen: str | None, encoder: Encoder) -> Index:
+    """The chosen version, or the active one."""
     versions = IndexVersions(settings.directory / "indexes")
     name = chosen or versions.active()
     if name is None:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from retrieval.retriever import How
 from service.engines import FinishReason
 from service.usecases import Answer, AskAnswer, Mode
 
@@ -58,7 +59,10 @@ class PassageReply(Reply):
     id: str = Field(examples=["4689264:0"])
     title: str = Field(examples=["Australia"])
     text: str
-    score: float = Field(examples=[0.71])
+    score: float = Field(description="What the passages are ordered by; its scale is that of `how`.", examples=[0.33])
+    inner_product: float | None = Field(
+        None, description="d(z)·q(x) of the vectors of passage and query, of every kind of search.", examples=[0.71]
+    )
     rank: int = Field(description="Counts from 1.", examples=[1])
     source: str = Field(examples=["https://en.wikipedia.org/wiki/Australia"])
 
@@ -68,13 +72,24 @@ class RetrieveReply(Reply):
 
     passages: list[PassageReply]
     index: str = Field(description="The version of the index.")
+    how: How | None = Field(None, description="The kind of search that it was.", examples=["hybrid"])
+
+
+class RetrieveManyReply(Reply):
+    """The same for each of many queries, in their order."""
+
+    results: list[RetrieveReply]
 
 
 class UsedPassageReply(PassageReply):
     """A passage that was given to the model."""
 
     cited: bool = Field(description="The answer rests on it.")
-    weight: float | None = Field(None, description="Only in the modes that marginalise.")
+    weight: float | None = Field(
+        None, description="p(passage | question, answer), in the modes that marginalise.", examples=[0.97]
+    )
+    prior: float | None = Field(None, description="p(passage | question), in the same modes.", examples=[0.62])
+    overruled: bool = Field(False, description="It says something else than the edit that gave the answer.")
 
 
 class AskReply(Reply):
@@ -87,13 +102,20 @@ class AskReply(Reply):
     revision: int = Field(examples=[4])
     index: str = Field(description="The version of the index.")
     mode: Mode
+    supported: bool = Field(
+        description="Whether an edit or a passage gives the answer; otherwise it says that it is not in the index."
+    )
+    passages_say: str | None = Field(
+        None, description="What the passages answer where an edit overrules them.", examples=["Sydney"]
+    )
+    quoted: bool = Field(
+        False, description="The answer is the sentences nearest to the question; no few words of them are certain."
+    )
     usage: Usage
 
     @classmethod
     def of(cls, answer: AskAnswer) -> Self:
-        passages = [
-            UsedPassageReply(**vars(used.passage), cited=used.cited, weight=used.weight) for used in answer.passages
-        ]
+        passages = [UsedPassageReply(**{**vars(used), **vars(used.passage)}) for used in answer.passages]
         return cls(
             answer=answer.answer,
             passages=passages,
@@ -102,6 +124,9 @@ class AskReply(Reply):
             revision=answer.revision,
             index=answer.index,
             mode=answer.mode,
+            supported=answer.supported,
+            passages_say=answer.passages_say,
+            quoted=answer.quoted,
             usage=Usage.model_validate(answer),
         )
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from editing.edit import EditRequest, Scope
+from retrieval.retriever import DEFAULT, How
 from service.engines import SamplingParams
-from service.usecases import AskQuery, EditChoice, GenerateQuery, Message, Mode, Role, StatusFilter
+from service.usecases import AskQuery, Decoding, EditChoice, GenerateQuery, Message, Mode, Role, Search, StatusFilter
 
 INT64 = 2**63 - 1
 MAX_IDS, MAX_ID = 1000, 200
-SUPPORTED_MODES: tuple[Mode, ...] = ("concat",)
+MAX_RERANKED = 100  # passages that a cross-encoder reads for one query
 
 
 def writable(text: str) -> str:
@@ -53,6 +54,7 @@ def edit_choice(value: Any) -> Any:
 
 Text = Annotated[str, AfterValidator(writable)]
 Worded = Annotated[Text, AfterValidator(worded)]
+Name = Annotated[Text, Field(max_length=2000)]
 EditId = Annotated[Worded, Field(max_length=MAX_ID, examples=["ed_7f3k2m9qx1ab"])]
 Digits = Annotated[int, BeforeValidator(digits)]
 Choice = Annotated[
@@ -185,10 +187,35 @@ class RollbackBody(Strict):
 
 
 class RetrieveBody(Strict):
-    """A search in the passages."""
+    """A search in the passages; exactly one of `query` and `queries`."""
 
-    query: Worded = Field(description="What to look for.", examples=["capital of Australia"])
+    query: Worded | None = Field(None, description="What to look for.", examples=["capital of Australia"])
+    queries: list[Worded] | None = Field(
+        None, min_length=1, max_length=100, description="Many, searched in one pass; the reply has `results`."
+    )
     k: int = Field(5, ge=1, le=1000, description="How many passages.")
+    how: How = Field(
+        DEFAULT,
+        description="`dense`: by meaning, the inner product of vectors. `bm25`: by words. `hybrid`: both rankings, "
+        "fused by reciprocal rank.",
+    )
+    titles: list[Name] = Field(default_factory=list, max_length=1000, description="Only passages of these articles.")
+    sources: list[Name] = Field(default_factory=list, max_length=1000, description="Only passages from there.")
+    rerank: bool = Field(
+        False,
+        description=f"Let the cross-encoder (`ERRATA_RERANKER`) order the best; `k` is at most {MAX_RERANKED} then.",
+    )
+
+    @model_validator(mode="after")
+    def one_of_query_and_queries(self) -> Self:
+        if (self.query is None) == (self.queries is None):
+            raise ValueError("give exactly one of query and queries")
+        if self.rerank and self.k > MAX_RERANKED:
+            raise ValueError(f"with rerank, k is at most {MAX_RERANKED}")
+        return self
+
+    def search(self) -> Search:
+        return Search(self.how, tuple(self.titles), tuple(self.sources), self.rerank)
 
 
 class AskBody(Sampling):
@@ -196,20 +223,28 @@ class AskBody(Sampling):
 
     question: Worded = Field(description="The question.", examples=[Question])
     k: int = Field(5, ge=1, le=1000, description="How many passages to give to the model.")
-    mode: Mode = Field("concat", description="`concat`: all passages in one prompt. The other modes are not built yet.")
+    mode: Mode = Field(
+        "concat",
+        description="`concat`: all passages in one prompt. `sequence`, `token`: each passage in a prompt of its own, "
+        "marginalised over as RAG-Sequence and RAG-Token (Lewis et al. 2020), by beam search.",
+    )
+    decoding: Decoding = Field(
+        "thorough", description="Of RAG-Sequence: `thorough`, or `fast`, which scores an answer by its own beams only."
+    )
     stream: bool = Field(False, description="Answer with server-sent events.")
     revision: Revision | None = None
     edits: Choice = "active"
 
-    @field_validator("mode")
-    @classmethod
-    def supported(cls, mode: Mode) -> Mode:
-        if mode not in SUPPORTED_MODES:
-            raise ValueError(f"this build supports {', '.join(SUPPORTED_MODES)}, not {mode}")
-        return mode
+    @model_validator(mode="after")
+    def searched_or_sampled(self) -> Self:
+        if self.mode != "concat" and self.temperature > 0:
+            raise ValueError(f"mode {self.mode} searches for the likeliest answer: temperature must be 0")
+        return self
 
     def query(self) -> AskQuery:
-        return AskQuery(self.question, self.params(), self.k, self.mode, self.revision, chosen(self.edits))
+        return AskQuery(
+            self.question, self.params(), self.k, self.mode, self.revision, chosen(self.edits), self.decoding
+        )
 
 
 class EditsParameters(BaseModel):

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
+NO_READER = "none"
 
 
 class Settings(BaseSettings):
@@ -34,6 +35,20 @@ class Settings(BaseSettings):
     encoder: str | None = Field(
         default=None, description="a sentence-transformers directory; without it, all-MiniLM-L6-v2"
     )
+    device: str = Field(
+        default="auto", description="where `errata index` embeds passages: auto (a GPU if there is one), cpu, cuda, …"
+    )
+    question_encoder: Path | None = Field(
+        default=None, description="a question encoder that `errata train-rag` trained beside the encoder, for retrieval"
+    )
+    reader: str | None = Field(
+        default=None,
+        description="a reader's directory, or `none` to answer without; by default the one shipped for the model, if any",
+    )
+    reranker: str | None = Field(
+        default=None, description="a cross-encoder's directory, or its name on the hub, for searches with `rerank`"
+    )
+    passage_tokens: int = Field(default=2048, ge=1, description="tokens of passages that are read for one answer")
     max_body_bytes: int = Field(default=1 << 20, ge=1024, description="largest request body")
     max_waiting: int = Field(
         default=256, ge=1, description="requests that may wait for the model before new ones get 503"

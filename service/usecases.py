@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from editing.edit import EditRequest
+from retrieval.retriever import DEFAULT, How
 from service.damage import Damage
 from service.engines import FinishReason, SamplingParams
 from service.proofs import ConsistencyProof, InclusionProof, LogRoot, LogVerification, NotedRoot, RedactResult
@@ -19,6 +20,7 @@ Role = Literal["system", "user", "assistant"]
 EditStatus = Literal["active", "rolled_back", "superseded"]
 StatusFilter = Literal["active", "rolled_back", "superseded", "all"]
 Mode = Literal["concat", "sequence", "token"]
+Decoding = Literal["thorough", "fast"]
 EditChoice = Literal["active", "none"] | tuple[str, ...]  # the edits in force, no edits, or exactly these
 OnPiece = Callable[[str], None]  # may raise service.errors.ClientGone: generation stops and lets it through
 Report = Mapping[str, Any]  # ``report`` of an edit in the JSON form of the contract
@@ -150,14 +152,29 @@ class RetrievedPassage:
     score: float
     rank: int
     source: str
+    inner_product: float | None = None
 
 
 @dataclass(frozen=True)
 class Retrieved:
-    """Passages in order of score and the version of the index that gave them."""
+    """Passages in order of score, the version of the index that gave them, and the kind of search that it was."""
 
     passages: tuple[RetrievedPassage, ...]
     index: str
+    how: How | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """How passages are looked for. ``titles`` and ``sources`` restrict what may be found, unless they are empty."""
+
+    how: How = DEFAULT
+    titles: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    rerank: bool = False
+
+
+PLAIN = Search()
 
 
 @dataclass(frozen=True)
@@ -170,20 +187,36 @@ class AskQuery:
     mode: Mode = "concat"
     revision: int | None = None
     edits: EditChoice = "active"
+    decoding: Decoding = "thorough"
 
 
 @dataclass(frozen=True)
 class UsedPassage:
-    """A passage that was given to the model; ``weight`` only in the modes that marginalise."""
+    """A passage that was read for an answer.
+
+    Attributes:
+        cited: the answer rests on it.
+        weight: p(z | x, y), how much of the answer's probability comes from it; in the modes that marginalise.
+        prior: p(z | x), before the answer was known; in the same modes.
+        overruled: it says something else than the edit that gave the answer.
+    """
 
     passage: RetrievedPassage
     cited: bool
     weight: float | None = None
+    prior: float | None = None
+    overruled: bool = False
 
 
 @dataclass(frozen=True)
 class AskAnswer:
-    """An answer and what it rests on."""
+    """An answer and what it rests on.
+
+    Attributes:
+        supported: an edit in force or a passage gives the answer; otherwise it says that it is not in the index.
+        passages_say: what the passages answer, where an edit overrules them.
+        quoted: the answer is the sentences that are nearest to the question, because no few words of them are certain.
+    """
 
     answer: str
     passages: tuple[UsedPassage, ...]
@@ -194,6 +227,9 @@ class AskAnswer:
     mode: Mode
     prompt_tokens: int
     completion_tokens: int
+    supported: bool = True
+    passages_say: str | None = None
+    quoted: bool = False
 
 
 @dataclass(frozen=True)
@@ -255,7 +291,8 @@ class UseCases(Protocol):
     def log_inclusion(self, seq: int, tree_size: int | None = None) -> InclusionProof: ...
     def log_consistency(self, first: int, second: int | None = None) -> ConsistencyProof: ...
     def redact(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RedactResult: ...
-    def retrieve(self, query: str, k: int) -> Retrieved: ...
+    def retrieve(self, query: str, k: int, search: Search = PLAIN) -> Retrieved: ...
+    def retrieve_many(self, queries: Sequence[str], k: int, search: Search = PLAIN) -> Sequence[Retrieved]: ...
     def ask(self, query: AskQuery, on_text: OnPiece | None = None) -> AskAnswer: ...
     def indexes(self) -> Sequence[IndexInfo]: ...
     def activate(self, version: str) -> IndexInfo: ...

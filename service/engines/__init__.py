@@ -6,10 +6,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from editing.edit import Edit
+from editing.edit import Deltas
 
 FinishReason = Literal["stop", "length"]
 Prompt = tuple[int, ...]  # token ids, template applied
+
+
+class Changes(Protocol):
+    """Low-rank changes of some layers, for the rows that they are given to: an edit, or a reader."""
+
+    @property
+    def deltas(self) -> Deltas: ...
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A token that begins an answer only where the model is sure enough, and then whatever else is likelier.
+
+    Attributes:
+        token: e.g. the first of "Not in the index."
+        least: its probability, from which on it begins the answer; below, it does not.
+    """
+
+    token: int
+    least: float
 
 
 @dataclass(frozen=True)
@@ -21,16 +41,18 @@ class SamplingParams:
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    opening: Opening | None = None
 
 
 @dataclass(frozen=True)
 class Generation:
-    """One decoded answer."""
+    """One decoded answer. ``log_probability`` is that of its tokens under the model, whatever they were drawn by."""
 
     text: str
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
+    log_probability: float = 0.0
 
 
 OnText = Callable[[int, str], None]  # (row, piece of text), called as soon as the piece is certain
@@ -42,7 +64,7 @@ class Engine(Protocol):
     def generate(
         self,
         prompts: Sequence[Prompt],
-        edits: Sequence[Sequence[Edit]],
+        edits: Sequence[Sequence[Changes]],
         params: SamplingParams,
         on_text: OnText | None = None,
     ) -> list[Generation]:

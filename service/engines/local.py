@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from editing.edit import Edit
 from editing.model import edited, stack
 from service.compute import ComputeThread
-from service.engines import Generation, OnText, Prompt, SamplingParams
+from service.engines import Changes, Generation, OnText, Prompt, SamplingParams
 from service.engines.batch import Batch
 from service.engines.row import Answer, Row, Word
 from service.engines.text import TextStream
@@ -42,7 +41,7 @@ class LocalEngine:
     def generate(
         self,
         prompts: Sequence[Prompt],
-        edits: Sequence[Sequence[Edit]],
+        edits: Sequence[Sequence[Changes]],
         params: SamplingParams,
         on_text: OnText | None = None,
     ) -> list[Generation]:
@@ -69,7 +68,7 @@ class LocalEngine:
             for answer in answers:
                 answer.row.left = True
 
-    def logits(self, prompt: Prompt, edits: Sequence[Edit]) -> Tensor:
+    def logits(self, prompt: Prompt, edits: Sequence[Changes]) -> Tensor:
         """Next-token logits at every position of a prompt, (tokens, vocab)."""
 
         @torch.inference_mode()

@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
-from editing.edit import Edit
 from editing.model import Factors
-from service.engines import Generation, OnText, Prompt, SamplingParams
+from service.engines import Changes, Generation, OnText, Prompt, SamplingParams
 from service.engines.text import TextStream
 
 Word = int | Exception | None  # a token; what went wrong; that is all
@@ -27,12 +26,13 @@ class Row:
         cache: keys and values of its own tokens; None before the first and after the last.
         done: prompt tokens that are in the cache.
         tokens: the answer so far.
+        log_probability: of those tokens.
         left: nobody wants the rest. Any thread may set it.
     """
 
     number: int
     prompt: Prompt
-    edits: Sequence[Edit]
+    edits: Sequence[Changes]
     params: SamplingParams
     ends: Collection[int]
     tell: Tell
@@ -40,6 +40,7 @@ class Row:
     cache: Any = None
     done: int = 0
     tokens: list[int] = field(default_factory=list)
+    log_probability: float = 0.0
     left: bool = False
     draw: torch.Generator | None = None
 
@@ -93,7 +94,13 @@ class Answer:
     def close(self) -> Generation:
         """Give out what was held back; the whole answer."""
         self._give(self.stream.rest())
-        return Generation(self.stream.text, "stop" if self.ended else "length", len(self.row.prompt), self.count)
+        return Generation(
+            self.stream.text,
+            "stop" if self.ended else "length",
+            len(self.row.prompt),
+            self.count,
+            self.row.log_probability,
+        )
 
     def _give(self, piece: str) -> None:
         if piece and self.on_text:

@@ -8,6 +8,17 @@ from torch import Tensor
 from service.engines import SamplingParams
 
 
+def begin(logits: Tensor, params: SamplingParams, generator: torch.Generator | None) -> int:
+    """The first token: :func:`sample`, but for ``params.opening``, which its probability alone decides on."""
+    if params.opening is None:
+        return sample(logits, params, generator)
+    if torch.softmax(logits, -1)[params.opening.token] >= params.opening.least:
+        return params.opening.token
+    others = logits.clone()
+    others[params.opening.token] = -torch.inf
+    return sample(others, params, generator)
+
+
 def sample(logits: Tensor, params: SamplingParams, generator: torch.Generator | None) -> int:
     """The next token: the likeliest at temperature 0, else drawn from the top-p nucleus (Holtzman et al. 2020)."""
     if params.temperature == 0:

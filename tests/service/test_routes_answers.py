@@ -180,7 +180,9 @@ def test_ask_answers_as_the_contract_says(client: TestClient, usecases: FakeUseC
     """Passages say whether they were cited; there is no weight in a mode that does not marginalise."""
     document = client.post("/ask", json={"question": QUESTION, "k": 3, "max_tokens": 9}).json()
     assert {"answer", "passages", "edits_used", "revision", "index", "mode", "usage"} <= set(document)
-    assert set(document["passages"][0]) == {"id", "title", "text", "score", "rank", "source", "cited"}
+    assert set(document["passages"][0]) == {
+        "id", "title", "text", "score", "rank", "source", "cited", "overruled",
+    }  # fmt: skip
     query = usecases.calls[0][1]
     assert (query.question, query.k, query.mode, query.params.max_tokens) == (QUESTION, 3, "concat", 9)
 
@@ -192,10 +194,12 @@ def test_ask_streams(client: TestClient) -> None:
     assert streamed == [{"text": "Can"}, {"text": "berra"}, whole, "[DONE]"]
 
 
-def test_modes_that_are_not_built_are_named(client: TestClient) -> None:
-    """RAG-Sequence and RAG-Token are refused with what can be asked for instead."""
-    document = problem(client.post("/ask", json={"question": "x", "mode": "token"}), 422)
-    assert "supports concat" in document["detail"]
+def test_modes_that_marginalise_do_not_sample(client: TestClient) -> None:
+    """RAG-Sequence and RAG-Token search for the likeliest answer; a temperature is refused and says why."""
+    for mode in ("sequence", "token"):
+        assert client.post("/ask", json={"question": "x", "mode": mode}).json()["mode"] == mode
+        document = problem(client.post("/ask", json={"question": "x", "mode": mode, "temperature": 0.5}), 422)
+        assert f"mode {mode}" in document["errors"][0]["message"]
 
 
 def test_retrieve(client: TestClient, usecases: FakeUseCases) -> None:

@@ -1,0 +1,45 @@
+"""``errata train-reader``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli_rag_training import told
+
+app = typer.Typer()
+
+
+@app.command("train-reader")
+def train_reader(
+    questions: Annotated[
+        list[Path],
+        typer.Argument(help='JSON lines {"question", "answer": […]}, as NQ-open has them; gzip is taken too.'),
+    ],
+    out: Annotated[Path, typer.Option(help="Where the reader and the state of the run go.")],
+    facts: Annotated[
+        Path | None, typer.Option(help='JSON lines {"relation", "subject", "object"}, of which questions are made too.')
+    ] = None,
+    index: Annotated[str | None, typer.Option(help="Version of the index (default: the active one).")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 330,
+    batch: Annotated[int, typer.Option(min=1, help="Lessons in a step, each of up to eight questions.")] = 4,
+    lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 6e-4,
+    rank: Annotated[int, typer.Option(min=1, help="Rank of the LoRA.")] = 16,
+    layers: Annotated[int, typer.Option(min=1, help="How many of the uppermost layers it changes.")] = 24,
+    seed: Annotated[int, typer.Option(help="Of lessons and factors.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that was interrupted in --out.")] = False,
+    home: Annotated[Path | None, typer.Option(help="Where everything is kept (default: ERRATA_HOME).")] = None,
+) -> None:
+    """Train a LoRA with which the model answers shortly from passages, or says that they do not tell."""
+    from retrieval.train import TrainingConfig
+    from service.reader_training import ReaderInputs, train_reader_command
+    from service.settings import Settings
+
+    with told():
+        config = TrainingConfig(
+            "reading", epochs=1, generator_lr=lr, batch=batch, rank=rank, layers=layers, seed=seed, steps=steps
+        )
+        inputs = ReaderInputs(tuple(questions), facts, index)
+        train_reader_command(inputs, out, config, Settings(home=home) if home else Settings(), resume)

@@ -1,0 +1,173 @@
+"""``errata train-reader``: from an index and questions to a reader that can be served."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from editing.prompts import PromptEncoder
+from index.opened import Index
+from index.storage import file_digest, replace_file
+from retrieval.encoder import Encoder
+from retrieval.known_questions import Asked, Fact, made_from_facts, made_from_passages, part_of, placed, searching
+from retrieval.lora import Lora
+from retrieval.nq_open import read_question_set
+from retrieval.reader import CARD, ReaderCard
+from retrieval.reading_examination import ReadingExamination
+from retrieval.reading_lessons import KnownQuestion, LessonMaker
+from retrieval.reading_task import ReadingTask
+from retrieval.run_folder import open_run
+from retrieval.train import Progress, Trainer, TrainingConfig
+from service.base_model import BaseModel, load_base_model
+from service.rag_parts import open_active
+from service.settings import Settings
+from service.stages import Stages
+
+SHARES = {"made": 0.62, "fact": 0.08, "asked": 0.12, "asked in vain": 0.18}  # of the lessons, by what they begin with
+READER, KNOWN, STATE_OF = "reader", "known.jsonl", "run"
+_WORDINGS = Path(__file__).parents[1] / "editing" / "questions.json"
+_EXAMINED = 120  # questions of the tuning part that thresholds are measured on, at most
+
+
+@dataclass(frozen=True)
+class ReaderInputs:
+    """What a reader is trained from.
+
+    Attributes:
+        questions: files in the form of NQ-open; six tenths are trained on, two choose thresholds, two are left alone.
+        facts: JSON lines ``{"relation", "subject", "object"}``; None: no such questions.
+        index: the version; None: the active one.
+    """
+
+    questions: tuple[Path, ...]
+    facts: Path | None = None
+    index: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    base: BaseModel
+    encoder: Encoder
+    index: Index
+    prompts: PromptEncoder
+
+    def prompt(self, text: str) -> tuple[int, ...]:
+        return self.prompts.prompt(text, raw=False)
+
+    def answer(self, text: str) -> tuple[int, ...]:
+        return self.prompts.target(text, spaced=not self.prompts.has_template)
+
+    def products(self, text: str, rows: Sequence[int]) -> Tensor:
+        return torch.from_numpy(self.index.vectors_of(rows) @ self.encoder.encode_queries([text])[0])
+
+
+def train_reader_command(
+    inputs: ReaderInputs, out: Path, config: TrainingConfig, settings: Settings, resume: bool
+) -> None:
+    """Train a reader and write it to ``out/reader``; a killed run can be resumed.
+
+    Raises:
+        CorpusError: questions or facts cannot be read.
+        TrainingError: ``out`` holds something else.
+        UnknownIndex, IndexMismatch, EncoderError, ModelUnavailable: an index or a model cannot be opened.
+    """
+    torch.set_num_threads(settings.compute_threads)
+    base = load_base_model(settings.model, settings.directory, settings.dtype)
+    encoder = Encoder.load(settings.encoder, questions=settings.question_encoder)
+    parts = _Parts(base, encoder, open_active(settings, inputs.index, encoder), PromptEncoder(base.tokenizer))
+    made_of = {
+        "model": base.digest, "index": parts.index.manifest.version, "encoder": encoder.digest,
+        "questions": [file_digest(path) for path in inputs.questions],
+        "facts": file_digest(inputs.facts) if inputs.facts else None,
+    }  # fmt: skip
+    with open_run(out, asdict(config) | made_of, resume), Stages() as stages:
+        asked = _asked(parts, inputs.questions)
+        known = _known(parts, inputs, asked["train"], out / KNOWN, stages)
+        lora, losses = _train(parts, known, config, out, stages)
+        with stages.stage("thresholds", 1):
+            card = _card(parts, asked, lora, config, made_of, losses)
+        lora.half().save(out / READER, base.name)
+        replace_file(out / READER / CARD, card.to_json().encode())
+        stages.say(f"{out / READER}; ERRATA_READER={out / READER} makes the service read with it")
+
+
+def _asked(parts: _Parts, files: Iterable[Path]) -> dict[str, Asked]:
+    questions = read_question_set(files).questions
+    return {
+        part: Asked([one for one in questions if part_of(one.text) == part], parts.index, parts.encoder)
+        for part in ("train", "tune")
+    }
+
+
+def _known(parts: _Parts, inputs: ReaderInputs, asked: Asked, kept: Path, stages: Stages) -> list[KnownQuestion]:
+    """All questions to train on. Those that are made take minutes to search for, and are kept for a resumed run."""
+    if not kept.is_file():
+        passages, search = list(parts.index.passages), searching(parts.index, parts.encoder)
+        with stages.stage("questions", 1):
+            made = placed(list(made_from_passages(passages)), "made", search)
+            wordings = json.loads(_WORDINGS.read_text(encoding="utf-8"))
+            facts = list(made_from_facts(_facts(inputs.facts), wordings, passages))
+            made += placed(facts, "fact", search) if facts else []
+        replace_file(kept, "".join(json.dumps(asdict(one)) + "\n" for one in made).encode())
+    lines = map(json.loads, kept.read_text(encoding="utf-8").splitlines())
+    made = [KnownQuestion(**{name: _tuples(value) for name, value in line.items()}) for line in lines]
+    vain = [KnownQuestion(**{**vars(one), "kind": "asked in vain"}) for one in asked.in_vain]
+    stages.say(f"{len(made)} questions made, {len(asked.told)} asked and told, {len(vain)} asked in vain")
+    return [*made, *asked.told, *vain]
+
+
+def _facts(path: Path | None) -> list[Fact]:
+    lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    return [
+        Fact(**{name: entry[name] for name in ("relation", "subject", "object")}) for entry in map(json.loads, lines)
+    ]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _train(
+    parts: _Parts, known: Sequence[KnownQuestion], config: TrainingConfig, out: Path, stages: Stages
+) -> tuple[Lora, list[float]]:
+    kinds = {one.kind for one in known}
+    shares = {kind: share for kind, share in SHARES.items() if kind in kinds}
+    maker = LessonMaker(list(parts.index.passages), known, shares, config.seed)
+    lora = Lora.of_top_layers(parts.base.model, config.layers, config.rank, config.seed)
+    task = ReadingTask(parts.base.model, lora, maker, parts.prompt, parts.answer, config.batch * config.steps)
+    trainer = Trainer(task, config, out)
+    with stages.stage("training", trainer.steps) as advance:
+        advance(trainer.step)
+
+        def on_step(made: Progress) -> None:
+            advance(1)
+            if made.step % 10 == 0 or made.step == made.steps:
+                loss = mean(trainer.losses[-10:])
+                stages.say(f"step {made.step} of {made.steps}: loss {loss:.3f}, {made.rate:.2f} lessons/s")
+
+        trainer.run(on_step)
+    return lora, trainer.losses
+
+
+def _card(
+    parts: _Parts, asked: Mapping[str, Asked], lora: Lora, config: TrainingConfig, made_of: Mapping[str, Any],
+    losses: Sequence[float],
+) -> ReaderCard:  # fmt: skip
+    examination = ReadingExamination(parts.base.model, parts.index.passages, parts.products, parts.prompt, parts.answer)
+    temperature = examination.temperature([*asked["train"].told, *asked["tune"].told])
+    with lora.on(parts.base.model):
+        thresholds = examination.thresholds(asked["tune"].in_vain[:_EXAMINED], temperature)
+    training = {
+        **made_of, "config": asdict(config), "loss": round(mean(losses[-50:]), 4), "made_at": time.strftime("%Y-%m-%d"),
+        "libraries": {name: version(name) for name in ("torch", "transformers")},
+    }  # fmt: skip
+    return ReaderCard(f"reader of {parts.base.name}", parts.base.digest, thresholds, temperature, training)

@@ -1,0 +1,62 @@
+"""The trained reader as it is served: one more side path, for the rows that read passages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from editing.edit import Deltas, LowRankDelta
+from editing.prompts import PromptEncoder
+from retrieval.errors import AdapterError
+from retrieval.lora import Lora
+from retrieval.reader import ReaderCard, find_reader, read_card, reader_digest
+from retrieval.reading import NOT_TOLD
+from service.base_model import BaseModel
+from service.engines import Opening, SamplingParams
+from service.settings import NO_READER
+
+
+@dataclass(frozen=True, eq=False)
+class ServedReader:
+    """Factors and thresholds of a reader that fits the served model.
+
+    Attributes:
+        card: what it is.
+        digest: of its factors.
+        deltas: by module name, as of an edit.
+        opens: the token that "not in the index" begins with.
+    """
+
+    card: ReaderCard
+    digest: str
+    deltas: Deltas = field(repr=False)
+    opens: int
+
+    def params(self, asked: SamplingParams) -> SamplingParams:
+        """With which it answers from all passages at once, or says that they do not tell."""
+        return replace(asked, opening=Opening(self.opens, self.card.thresholds.concat))
+
+
+def open_reader(choice: str | None, base: BaseModel) -> ServedReader | None:
+    """The chosen reader, or the one shipped for the model; None where there is none, or ``none`` was chosen.
+
+    Raises:
+        AdapterError: the chosen one is damaged, or made for another model.
+    """
+    if choice == NO_READER:
+        return None
+    folder = Path(choice).expanduser() if choice else find_reader(base.digest)
+    if folder is None:
+        return None
+    card = read_card(folder)
+    if card.base_digest != base.digest:
+        raise AdapterError(
+            f"{folder}: made for the model {card.base_digest[:12]}, not for {base.digest[:12]} that is served"
+        )
+    lora = Lora.load(folder)
+    pairs = zip(lora.names, lora.A, lora.B, strict=True)
+    deltas = {
+        name: LowRankDelta(A.detach().to(base.model.dtype), B.detach().to(base.model.dtype)) for name, A, B in pairs
+    }
+    opens = PromptEncoder(base.tokenizer).target(NOT_TOLD, spaced=False)[0]
+    return ServedReader(card, reader_digest(folder), deltas, opens)
