@@ -36,8 +36,8 @@ class PassageEncoder:
 
     @property
     def computes(self) -> str:
-        """Where and how many texts are embedded, e.g. ``cpu, bfloat16``."""
-        return self.fast.computes
+        """Where and how it has embedded, e.g. ``cpu, bfloat16``."""
+        return (self.fast if "fast" in vars(self) else self.encoder).computes
 
     def encode(self, texts: Sequence[str], batch_size: int = 4096, progress: Progress | None = None) -> Vectors:
         """As :meth:`Encoder.encode`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.index_progress import IndexProgress
+from service.index_progress import IndexProgress, in_bytes
 
 if TYPE_CHECKING:
     from index.manifest import Manifest
@@ -186,6 +186,7 @@ def described(version: ListedVersion) -> dict[str, Any]:
         "corpus": manifest.recipe.corpus.source,
         "built_at": manifest.built_at,
         "bytes": version.size,
+        "size": in_bytes(version.size),
         "segments": len(manifest.segments),
         "parent": manifest.parent,
         "skipped": {"empty": manifest.skipped_empty, "duplicates": manifest.skipped_duplicates, **manifest.skipped},

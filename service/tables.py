@@ -114,6 +114,19 @@ def show_indexes(indexes: Iterable[Document]) -> None:
     show("Indexes", (*names, "status"), rows)
 
 
+def show_versions(versions: Iterable[Document]) -> None:
+    """Versions on the disk."""
+    rows = [
+        (one["version"], f"{one['passages']:,}", one["type"], one["size"], one["built_at"], _status(one))
+        for one in versions
+    ]
+    show("Indexes", ("version", "passages", "type", "size", "built_at", "status"), rows)
+
+
+def _status(version: Document) -> str:
+    return "active" if version["active"] else ""
+
+
 def footnote(answer: Document) -> str:
     """One line under an answer: what it rests on."""
     used = ", ".join(answer["edits_used"]) or "no edits"

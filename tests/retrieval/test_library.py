@@ -1,19 +1,37 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from index.corpora import Corpus
-from index.errors import CorpusError
+from index.errors import CorpusError, IndexingError
 from index.passages import Article
 from index.versions import IndexVersions
+from retrieval.cutting import Source
 from retrieval.encoder import Encoder
-from retrieval.library import build_corpus_index, build_summaries_index
+from retrieval.library import build_corpus_index, build_source_index, build_summaries_index
 from retrieval.retriever import Retriever
 from tests.retrieval.conftest import WordEncoder
 
+PROJECT = Path(__file__).parents[2]
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.retrieval.conftest import WordEncoder
+from retrieval.cutting import Source
+from retrieval.library import build_source_index
+
+def watch(stage, done, total):
+    if stage == sys.argv[3] and done >= 1500:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+build_source_index(Path(sys.argv[1]), Source(Path(sys.argv[2])), WordEncoder(), watch=watch)
+"""
 CORPUS = Corpus("tiny", "made up", "CC0")
 
 
@@ -76,3 +94,66 @@ def test_a_corpus_without_text_is_refused(words: WordEncoder, tmp_path: Path) ->
     with pytest.raises(CorpusError, match=r"tiny: there is no text in it \(2 empty articles\)"):
         build_corpus_index(tmp_path, CORPUS, [Article("A", "", "s"), Article("B", " ", "s")], words)
     assert IndexVersions(tmp_path).list() == ()
+
+
+def lines(path: Path, texts: dict[str, str | None]) -> Source:
+    path.write_text("".join(json.dumps({"title": title, "text": text}) + "\n" for title, text in texts.items()))
+    return Source(path)
+
+
+def test_a_version_says_what_was_left_out(words: WordEncoder, tmp_path: Path) -> None:
+    """Empty articles, repeated passages, and what the reader skipped, by reason."""
+    source = lines(tmp_path / "a.jsonl", {"A": "one", "B": "", "C": None})
+    with source.path.open("a") as file:
+        file.write('{"title": "A", "text": "one"}\n')
+    version = build_source_index(tmp_path / "indexes", source, words).manifest.version
+    manifest = IndexVersions(tmp_path / "indexes").manifest(version)
+    assert (manifest.passages, manifest.skipped_empty, manifest.skipped_duplicates) == (1, 1, 1)
+    assert manifest.skipped == {"entries whose title or text is null": 1}
+
+
+def test_what_another_version_holds_is_not_embedded_again(words: WordEncoder, tmp_path: Path) -> None:
+    """Same id and same text: the vector is taken; a changed text, or another encoder, is embedded."""
+    root, texts = tmp_path / "indexes", {f"T{n}": f"text {n}" for n in range(20)}
+    build_source_index(root, lines(tmp_path / "a.jsonl", texts), words)
+    words.encoded = 0
+    built = build_source_index(root, lines(tmp_path / "a.jsonl", {**texts, "T3": "other", "New": "new"}), words)
+    assert (built.embedded, built.known, words.encoded) == (2, 19, 2)
+    index = IndexVersions(root).open(built.manifest.version, words.identity)
+    wanted = words.encode([f"{passage.title}. {passage.text}" for passage in index.passages])
+    assert np.sum(index.vectors_of(range(21)) * wanted, axis=1).min() > 0.9999
+    other = WordEncoder(digest="dd" * 32)
+    assert build_source_index(root, Source(tmp_path / "a.jsonl"), other).embedded == 21
+
+
+def test_an_index_type_that_cannot_be_is_refused_before_embedding(words: WordEncoder, tmp_path: Path) -> None:
+    """Product quantisation is not trained on three vectors, and nobody waits hours to hear so."""
+    with pytest.raises(IndexingError, match="ivfpq"):
+        build_source_index(tmp_path / "indexes", lines(tmp_path / "a.jsonl", {"A": "one"}), words, "ivfpq")
+    assert words.encoded == 0 and IndexVersions(tmp_path / "indexes").list() == ()
+
+
+def test_a_corpus_that_changes_is_read_again(words: WordEncoder, tmp_path: Path) -> None:
+    """What an interrupted build has read counts only while no file of it has changed."""
+    root, folder = tmp_path / "indexes", tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.md").write_text("# A\n\none")
+    stamp = Source(folder).stamp()
+    (folder / "b.md").write_text("# B\n\ntwo")
+    assert Source(folder).stamp() != stamp
+    assert build_source_index(root, Source(folder), words).manifest.passages == 2
+    assert list((root / ".passages").iterdir()) == []
+
+
+@pytest.mark.parametrize("stage", ["reading", "embedding", "indexing"])
+def test_a_killed_build_goes_on_and_gives_the_same(words: WordEncoder, tmp_path: Path, stage: str) -> None:
+    """After kill -9 in any stage the same call gives, byte for byte, the version of a build without a kill."""
+    source = lines(tmp_path / "a.jsonl", {f"T{n}": f"text {n}" for n in range(2600)})
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "killed"), str(source.path), stage]
+    assert subprocess.run(command, cwd=PROJECT, check=False).returncode == -9
+    assert IndexVersions(tmp_path / "killed").list() == ()
+    built = build_source_index(tmp_path / "killed", source, words)
+    assert words.encoded == {"reading": 2600, "embedding": 1576, "indexing": 0}[stage]
+    whole = build_source_index(tmp_path / "whole", source, words)
+    assert built.manifest.files == whole.manifest.files and built.manifest.version == whole.manifest.version
+    assert not list((tmp_path / "killed" / ".passages").iterdir())
