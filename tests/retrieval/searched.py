@@ -1,0 +1,34 @@
+"""Small indexes for the tests of searching."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from index.corpora import Corpus
+from index.opened import Index
+from index.passages import Article
+from index.versions import IndexVersions
+from retrieval.encoder import TextEncoder
+from retrieval.library import build_corpus_index
+
+TEXTS = {
+    "Canberra": "Canberra is the capital city of Australia.",
+    "Oxygen": "Oxygen is a chemical element with symbol O and atomic number 8.",
+    "Johann Wolfgang von Goethe": "Goethe was a German poet who wrote the tragedy Faust.",
+    "São Paulo": "São Paulo is the most populous city of Brazil.",
+    "北京": "北京是中华人民共和国的首都。",
+    "Emoji": "😀 🎉 …",
+}
+
+
+def articles(texts: dict[str, str] | None = None) -> list[Article]:
+    chosen = TEXTS if texts is None else texts
+    return [Article(title, text, f"source {number % 2}") for number, (title, text) in enumerate(chosen.items())]
+
+
+def index_of(root: Path, encoder: TextEncoder, given: Iterable[Article] | None = None, name: str = "tiny") -> Index:
+    """A version under ``root``, built and opened."""
+    chosen = articles() if given is None else given
+    version = build_corpus_index(root, Corpus(name, "made up", "CC0"), chosen, encoder).version
+    return IndexVersions(root).open(version, encoder.identity)
