@@ -96,12 +96,17 @@ def retrieve(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     *,
     k: Annotated[int, typer.Option("-k", "--k", help="How many passages.")] = 5,
+    how: Annotated[str | None, typer.Option(help="dense, bm25 or hybrid; by default as the server chooses.")] = None,
+    title: Annotated[list[str] | None, typer.Option(help="Only of this article; may be repeated.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Only from there; may be repeated.")] = None,
+    rerank: Annotated[bool, typer.Option("--rerank", help="Let the server's cross-encoder order the best.")] = False,
     as_json: AsJson = False,
     url: Url = LOCAL,
 ) -> None:
     """Find the passages that are nearest to a text."""
     from service.tables import show_passages
 
+    wanted = {"how": how, "titles": title, "sources": source, "rerank": rerank}
     with server(url) as client:
-        found = client.post("/retrieve", {"query": query, "k": k})
+        found = client.post("/retrieve", {"query": query, "k": k, **{name: one for name, one in wanted.items() if one}})
         print_json(found) if as_json else show_passages(found["passages"], found["index"])

@@ -171,6 +171,8 @@ TABLE: Mapping[type[Exception], Kind] = {
     index.IndexStorageError: STORAGE_FAILED,
     index.IndexingError: Kind("index-failed", 500, "The index cannot be used"),
     retrieval.EmbeddingError: STORAGE_FAILED,
+    retrieval.NoReranker: Kind("no-reranker", 422, "There is no re-ranker"),
+    retrieval.LexicalUnavailable: Kind("no-bm25", 422, "This index has no BM25"),
     retrieval.RetrievalError: Kind("retrieval-failed", 500, "The passages cannot be searched"),
 }
 UNFORESEEN = "The service met an error that it did not foresee. It is in the log; nothing was recorded half."

@@ -10,7 +10,9 @@ from pathlib import Path
 from index.errors import IndexingError
 from index.versions import IndexVersions, ListedVersion
 from retrieval.encoder import Encoder
+from retrieval.lexical_shelf import LexicalShelf
 from retrieval.library import build_summaries_index
+from retrieval.reranker import Reranker
 from retrieval.retriever import Retriever
 from service.errors import IndexNotReady
 from service.usecases import IndexInfo
@@ -24,11 +26,18 @@ class Library:
     Args:
         root: directory of the versions.
         say: hears what opening and building are doing.
+        reranker: of every version; None: re-ranking is refused.
     """
 
-    def __init__(self, root: Path, encoder: Encoder, say: Callable[[str], None] = logger.info) -> None:
-        self.root, self.encoder, self.say = root, encoder, say
-        self.versions = IndexVersions(root)
+    def __init__(
+        self,
+        root: Path,
+        encoder: Encoder,
+        say: Callable[[str], None] = logger.info,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self.root, self.encoder, self.say, self.reranker = root, encoder, say, reranker
+        self.versions, self.shelf = IndexVersions(root), LexicalShelf(root, say)
         self.failure: str | None = None
         self._retriever: Retriever | None = None
         self._switching = threading.Lock()
@@ -78,7 +87,8 @@ class Library:
             self.say(f"index: {done} of {total} passages embedded")
 
     def _open(self, version: str) -> Retriever:
-        return Retriever(self.versions.open(version, self.encoder.identity), self.encoder)
+        index = self.versions.open(version, self.encoder.identity)
+        return Retriever(index, self.encoder, self.shelf.open(index), self.reranker)
 
     def _open_or_build(self) -> None:
         try:

@@ -9,10 +9,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.asking import Counted, Served, no_query, problems
-from service.replies import AskReply, GenerateReply, RetrieveReply
+from service.replies import AskReply, GenerateReply, RetrieveManyReply, RetrieveReply
 from service.schemas import AskBody, GenerateRequest, RetrieveBody
 from service.sse import attended, stream
-from service.usecases import Answer, AskAnswer
+from service.usecases import PLAIN, Answer, AskAnswer
 
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -67,7 +67,11 @@ async def ask(body: AskBody, served: Served, counted: Counted, request: Request)
     return reply(await attended(lambda on_text: served.ask(query, on_text), request))
 
 
-@router.post("/retrieve", responses=problems(400, 413, 415, 422, 503))
-async def retrieve(body: RetrieveBody, served: Served) -> RetrieveReply:
-    """Find the passages that are nearest to a text."""
-    return RetrieveReply.model_validate(await run_in_threadpool(served.retrieve, body.query, body.k))
+@router.post("/retrieve", response_model_exclude_none=True, responses=problems(400, 413, 415, 422, 503))
+async def retrieve(body: RetrieveBody, served: Served) -> RetrieveReply | RetrieveManyReply:
+    """Find the passages that are nearest to a text, or to each of many."""
+    how = () if body.search() == PLAIN else (body.search(),)
+    if body.queries is not None:
+        found = await run_in_threadpool(served.retrieve_many, body.queries, body.k, *how)
+        return RetrieveManyReply(results=[RetrieveReply.model_validate(one) for one in found])
+    return RetrieveReply.model_validate(await run_in_threadpool(served.retrieve, body.query or "", body.k, *how))

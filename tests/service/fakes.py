@@ -33,6 +33,7 @@ from service.usecases import (
     Retrieved,
     RetrievedPassage,
     RollbackResult,
+    Search,
     StatusFilter,
     UsedPassage,
 )
@@ -192,9 +193,13 @@ class FakeUseCases:
             raise UnknownRevision(f"no tree of {size} events: the log has 5")
         return 5 if size is None else size
 
-    def retrieve(self, query: str, k: int) -> Retrieved:
-        self._asked("retrieve", query, k)
+    def retrieve(self, query: str, k: int, *search: Search) -> Retrieved:
+        self._asked("retrieve", query, k, *search)
         return Retrieved((PASSAGE,), "v1")
+
+    def retrieve_many(self, queries: Sequence[str], k: int, *search: Search) -> Sequence[Retrieved]:
+        self._asked("retrieve_many", queries, k, *search)
+        return [Retrieved((PASSAGE,), "v1", "hybrid") for _ in queries]
 
     def indexes(self) -> Sequence[IndexInfo]:
         self._asked("indexes")
