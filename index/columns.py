@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ ROW = np.dtype("<u4")
 HALF = np.dtype("<f2")
 
 
-def open_column(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def open_column(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], scattered: bool = False) -> NDArray[Any]:
     """The column of ``shape``, memory-mapped and read-only.
+
+    ``scattered``: it will be read here and there, so that the system reads no neighbours from the disk with each row.
 
     Raises:
         IndexMismatch: the file is missing or of another size.
@@ -30,7 +33,11 @@ def open_column(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDA
         raise IndexMismatch(path, f"holds {found} bytes, not the {expected} of {shape[0]} rows")
     if expected == 0:
         return np.empty(shape, dtype)  # nothing can be mapped
-    return np.asarray(np.memmap(path, dtype, "r", shape=shape))
+    with path.open("rb") as stream:
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    if scattered:
+        mapped.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(mapped, dtype).reshape(shape)
 
 
 def write_column(path: Path, blocks: Iterable[NDArray[Any]], dtype: np.dtype[Any]) -> int:

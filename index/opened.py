@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,7 +46,7 @@ class LivePassages(Sequence[Passage]):
         if isinstance(row, slice):
             return tuple(self[number] for number in range(*row.indices(len(self))))
         row = range(len(self))[row]
-        place = int(np.searchsorted(self.starts, row, side="right")) - 1
+        place = bisect_right(self.starts, row) - 1
         return self.segments[place].passage(row - self.starts[place])
 
     def __iter__(self) -> Iterator[Passage]:

@@ -88,12 +88,14 @@ class PassageFile(Sequence[Passage]):
     def __iter__(self) -> Iterator[Passage]:
         for first in range(0, len(self), _BLOCK):
             ends = self.offsets[first : first + _BLOCK + 1].tolist()
+            self._read_ahead(ends[0], ends[-1])
             for row, (start, end) in enumerate(pairwise(ends), start=first):
                 yield self._parsed(row, self.lines[start:end])
 
     def blocks(self) -> Iterator[bytes]:
         """The lines as they are, some megabytes at a time."""
         for start in range(0, len(self.lines), _BYTES):
+            self._read_ahead(start, start + _BYTES)
             yield self.lines[start : start + _BYTES]
 
     def row_of(self, passage_id: str) -> int | None:
@@ -104,6 +106,11 @@ class PassageFile(Sequence[Passage]):
     def rows_of(self, passage_ids: Sequence[str]) -> NDArray[np.int64]:
         """The row of each id, (m,); -1 where there is none."""
         return self.ids.rows_of(np.array([id_key(one) for one in passage_ids], KEY))
+
+    def _read_ahead(self, start: int, end: int) -> None:
+        if isinstance(self.lines, mmap.mmap):
+            start -= start % mmap.PAGESIZE
+            self.lines.madvise(mmap.MADV_WILLNEED, start, min(end, len(self.lines)) - start)
 
     def _parsed(self, row: int, line: bytes) -> Passage:
         try:
@@ -117,7 +124,11 @@ def _mapped(path: Path) -> mmap.mmap | bytes:
         raise IndexMismatch(path, "the file is missing")
     with path.open("rb") as stream:
         empty = os.fstat(stream.fileno()).st_size == 0
-        return b"" if empty else mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        if empty:
+            return b""  # nothing can be mapped
+        lines = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    lines.madvise(mmap.MADV_RANDOM)  # a hit is one page, not the neighbours too
+    return lines
 
 
 def _indexed(path: Path, lines: mmap.mmap | bytes) -> PassageFile:

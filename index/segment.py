@@ -89,7 +89,7 @@ class Segment:
         return self.vectors.vectors_of(self.rows_of(live))
 
     def passage(self, live: int) -> Passage:
-        return self.file[int(self.rows_of(np.array([live]))[0])]
+        return self.file[int(self.rows_of(np.array([live]))[0]) if len(self.deleted) else live]
 
     def passages(self) -> Iterator[Passage]:
         """All live ones, in order."""

@@ -96,7 +96,7 @@ class VectorIndex:
         """Open what :func:`index.vector_writer.write_vectors` wrote. Raises IndexMismatch if it is not whole."""
         read = cls.read(directory / VECTORS_FILE, kind)
         shape = (len(read), read.dimension)
-        halves = open_column(directory / HALVES_FILE, HALF, shape) if kind == IVFPQ else None
+        halves = open_column(directory / HALVES_FILE, HALF, shape, scattered=True) if kind == IVFPQ else None
         return cls(read.faiss_index, kind, parameters, halves, threads)
 
     def write(self, path: Path) -> None:

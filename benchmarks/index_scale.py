@@ -1,0 +1,186 @@
+"""Errata's index beside raw FAISS of the same structure: recall, search time, memory and disk, at any size.
+
+    python -m benchmarks.index_scale --passages 1_000_000 --home ~/.errata --work /tmp/scale
+
+Vectors are synthetic (``benchmarks.synthetic_vectors``), around those of the home's active index, and so are passages:
+its texts under numbered titles. Questions are synthetic too (the same spread, another seed) and, with ``--questions``,
+real ones, embedded. The truth is the exact product with all vectors. Both sides search one query at a time, in turns in
+one process, so that other work on the machine meets both alike; memory is read in a process of its own for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.raw_faiss import K, memory_of, raw_search
+from benchmarks.synthetic_vectors import BLOCK, SyntheticVectors, Vectors, random_centres
+from index.build import build_index
+from index.comparing import best_rows
+from index.corpora import Corpus
+from index.manifest import Manifest, Recipe
+from index.opened import Index
+from index.passage_file import PASSAGES_FILE, PassageFile
+from index.passage_writer import write_passage_file
+from index.passages import Passage, Split, passage_id
+from index.search_types import AUTO, TYPES, index_type, parameters_for
+from index.vectors import HALVES_FILE, VECTORS_FILE, EncoderIdentity
+from index.versions import IndexVersions
+
+WIKIPEDIA = 21_015_324  # passages of DPR's Wikipedia (Karpukhin et al. 2020)
+LINE = "a passage of a corpus that is not there, as long as passages are on average, word after word after word " * 6
+SIDES = ("errata", "errata, rows only", "raw FAISS")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What the synthetic vectors and passages are drawn from."""
+
+    centres: Vectors
+    passages: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, home: Path | None) -> Source:
+        if home is None:
+            return cls(random_centres(384), (("Title", LINE),))
+        versions = IndexVersions(home / "indexes")
+        manifest = versions.manifest(str(versions.active()))
+        index = versions.open(manifest.version, manifest.recipe.encoder)
+        passages = tuple((one.title, one.text) for one in index.passages)
+        return cls(index.vectors_of(np.arange(len(index.passages))), passages)
+
+    def made_up(self, count: int) -> Iterator[Passage]:
+        for number, (title, text) in enumerate(islice(cycle(self.passages), count)):
+            name = f"{title} {number}"
+            yield Passage(passage_id("synthetic", name, 0), name, text, "synthetic", 0, len(text))
+
+
+def build(work: Path, source: Source, count: int, kind: str) -> tuple[Manifest, dict[str, float]]:
+    """Write passages and build; seconds of each."""
+    encoder = EncoderIdentity("synthetic", "00" * 32, source.centres.shape[1])
+    recipe = Recipe(Corpus("synthetic", "made up", "none"), encoder, "{text}", "float16", type=kind)
+    start = time.perf_counter()
+    duplicates = write_passage_file(source.made_up(count), work / "cut")
+    written = time.perf_counter()
+    split = Split(PassageFile.open(work / "cut"), count, 0, duplicates)
+    manifest = build_index(work / "indexes", recipe, split, SyntheticVectors(source.centres, len(split.passages)))
+    return manifest, {"passages": written - start, "build": time.perf_counter() - written}
+
+
+def truth(source: Source, count: int, queries: Vectors) -> NDArray[np.int64]:
+    """The exact K best rows of each query."""
+    blocks = enumerate(SyntheticVectors(source.centres, count))
+    numbered = ((np.arange(len(block)) + number * BLOCK, block) for number, block in blocks)
+    return best_rows(queries, K, numbered)[1]
+
+
+def embedded(home: Path, questions: Path, count: int) -> Vectors:
+    """Real questions: the first of JSON lines with ``question``."""
+    from retrieval.encoder import Encoder
+    from service.settings import Settings
+
+    lines = questions.read_text(encoding="utf-8").splitlines()[:count]
+    return Encoder.load(Settings(home=home).encoder).encode([str(json.loads(line)["question"]) for line in lines])
+
+
+def recall(found: NDArray[np.int64], best: NDArray[np.int64]) -> float:
+    pairs = zip(found.tolist(), best.tolist(), strict=True)
+    return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in pairs]))
+
+
+def compare(index: Index, directory: Path, queries: dict[str, Vectors], best: dict[str, NDArray[np.int64]]) -> Vectors:
+    """Print recall; milliseconds (sides, queries) of the first kind of queries, one at a time, in turns."""
+    search = raw_search(directory, index.manifest)
+    ways = (lambda query: index.search(query, K), lambda query: index.nearest(query, K), search)
+    for kind, asked in queries.items():
+        ours, raw = index.nearest(asked, K)[1], search(asked)[1]
+        shares = recall(ours, best[kind]), recall(raw, best[kind])
+        print(f"recall@{K} of {len(asked)} {kind}: Errata {shares[0]:.4f}, raw FAISS {shares[1]:.4f}")
+    asked = next(iter(queries.values()))
+    took = np.zeros((len(ways), len(asked)), np.float32)
+    for number, query in enumerate(asked):
+        for way in np.roll(np.arange(len(ways)), number).tolist():
+            start = time.perf_counter()
+            ways[way](query[None])
+            took[way, number] = (time.perf_counter() - start) * 1000
+    return took
+
+
+def report(manifest: Manifest, took: Vectors, memory: dict[str, dict[str, int]]) -> None:
+    """Print the table of time and bytes."""
+    n, text = manifest.passages, manifest.sizes[PASSAGES_FILE]
+    structure = sum(size for name, size in manifest.sizes.items() if name in {VECTORS_FILE, HALVES_FILE})
+    print("\n| | p50 ms | p95 ms | own memory, B a passage | mapped | disk without text |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for side, times in zip(SIDES, took, strict=True):
+        p50, p95 = np.percentile(times, (50, 95))
+        held, disk = (memory["raw"], structure) if side == SIDES[-1] else (memory["errata"], manifest.size - text)
+        print(f"| {side} | {p50:.2f} | {p95:.2f} | {held['own'] / n:.0f} | {held['mapped'] / n:.0f} | {disk / n:.0f} |")
+    ratio = np.median(took[:-1] / took[-1], axis=1)
+    print(
+        f"\nsearch against raw FAISS (median of ratios): {ratio[0] - 1:+.1%} with passages, {ratio[1] - 1:+.1%} rows only"
+    )
+    both = [sum(memory[side].values()) / n for side in ("errata", "raw")]
+    print(f"memory, own and mapped: {both[0] / both[1] - 1:+.1%}; disk {(manifest.size - text) / structure - 1:+.1%}")
+    print(f"text: {text / n:.0f} bytes a passage on the disk")
+
+
+def wikipedia(manifest: Manifest, seconds: dict[str, float], memory: int, throughput: float) -> None:
+    """Print what the 21 million passages of DPR's Wikipedia would need, by these figures."""
+    (segment,) = manifest.segments
+    times = WIKIPEDIA / manifest.passages
+    hours = [seconds["passages"] * times / 3600, WIKIPEDIA / throughput / 3600, seconds["build"] * times**1.5 / 3600]
+    print(f"\nAll {WIKIPEDIA:,} passages of DPR's Wikipedia, from this run ({segment.type}; the rule takes", end=" ")
+    print(f"{index_type(WIKIPEDIA)} with {parameters_for(index_type(WIKIPEDIA), WIKIPEDIA, manifest.dimension)}):")
+    print(
+        f"- disk {manifest.size * times / 1e9:.1f} GB with the text; memory {memory * times / 1e9:.1f} GB, own and mapped"
+    )
+    print(f"- cutting {hours[0]:.1f} h; embedding {hours[1]:.1f} h at {throughput:g} passages a second")
+    print(f"- index {hours[2]:.1f} h (as n^1.5: lists grow as the root of n, so adding does; training grows as n)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--passages", type=int, default=1_000_000)
+    parser.add_argument("--type", choices=(AUTO, *TYPES), default=AUTO)
+    parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument(
+        "--questions", type=Path, help="JSON lines with a question each, embedded with the home's encoder"
+    )
+    parser.add_argument(
+        "--home", type=Path, help="whose active index the vectors are drawn around; none: random centres"
+    )
+    parser.add_argument("--work", type=Path, help="directory for the index, kept; none: a scratch one")
+    parser.add_argument("--throughput", type=float, default=100, help="passages embedded a second, for the projection")
+    arguments = parser.parse_args()
+    work = arguments.work or Path(tempfile.mkdtemp(prefix="index-scale-"))
+    source = Source.of(arguments.home)
+    manifest, seconds = build(work, source, arguments.passages, arguments.type)
+    directory = work / "indexes" / manifest.version
+    print(f"{manifest.passages:,} passages, d = {manifest.dimension}, {manifest.segments[0]}")
+    print(f"passages written in {seconds['passages']:.0f} s, index built in {seconds['build']:.0f} s", flush=True)
+    queries = {"synthetic questions": next(iter(SyntheticVectors(source.centres, arguments.queries, seed=2)))}
+    if arguments.questions:
+        queries["real questions"] = embedded(arguments.home, arguments.questions, arguments.queries)
+    best = {kind: truth(source, manifest.passages, asked) for kind, asked in queries.items()}
+    np.save(work / "queries.npy", queries["synthetic questions"])
+    memory = {side: memory_of(side, directory, work / "queries.npy") for side in ("errata", "raw")}
+    index = IndexVersions(work / "indexes").open(manifest.version, manifest.recipe.encoder)
+    report(manifest, compare(index, directory, queries, best), memory)
+    wikipedia(manifest, seconds, sum(memory["errata"].values()), arguments.throughput)
+    if arguments.work is None:
+        shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    main()
