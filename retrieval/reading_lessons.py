@@ -112,9 +112,8 @@ def _some(found: Sequence[KnownQuestion], n: int, draw: random.Random) -> list[K
 
 def _spelled(question: str, draw: random.Random) -> str:
     """As people type: now in lower case, now with a capital and a question mark."""
-    if draw.random() < 0.5:
-        return question.lower().rstrip("?")
-    return question[:1].upper() + question[1:].rstrip("?") + "?"
+    plain = question.rstrip("?. ")
+    return plain.lower() if draw.random() < 0.5 else f"{plain[:1].upper()}{plain[1:]}?"
 
 
 def _evened(questions: Sequence[KnownQuestion]) -> list[float]:
