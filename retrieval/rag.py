@@ -86,7 +86,8 @@ def rag_sequence(
         more = yield from log_probs_of(trees, missing, sizes, first)
         found = [own | rest for own, rest in zip(found, more, strict=True)]
     decoded = prior.decoded([_marginal(h, found, prior) for h in candidates.values()], params, prompts)
-    yield decoded.answer
+    if decoded.answer:
+        yield decoded.answer
     return decoded
 
 
@@ -105,14 +106,16 @@ def rag_token(
     first = biased(trees.first, params)
     beam = Beam.empty(first.new_tensor(prior.of_read(prior.log_probs)), params).advance(first[:, None])
     nodes: list[Tokens] = [(PROMPT,)] * len(first)  # of the hypotheses one token ago, by passage
-    yield beam.certain
-    while len(beam.live):
-        told = len(beam.certain)
+    told = 0
+    while True:
+        if certain := beam.certain[told:]:
+            yield certain
+            told += len(certain)
+        if not len(beam.live):
+            return prior.decoded(beam.ended, params, prompts)
         grown = yield from trees.grow([_leaves(beam, own) for own in nodes])
         nodes = [one.nodes for one in grown]
         beam = beam.advance(stack([one.log_probs for one in grown]))
-        yield beam.certain[told:]
-    return prior.decoded(beam.ended, params, prompts)
 
 
 def biased(first: Tensor, params: DecodingParams) -> Tensor:
