@@ -20,7 +20,7 @@ RUN = "run.json"
 def open_run(folder: Path, of: Mapping[str, Any], resume: bool) -> Iterator[None]:
     """Make ``folder`` that of a run which is described by ``of``, or go on with the run of that description in it.
 
-    Until the end of the block it is this process's alone.
+    Until the end of the block it is this process's alone. One that fails before it wrote anything leaves no folder.
 
     Raises:
         TrainingError: something else lies there; it is another run; it is this one and ``resume`` was not given; or
@@ -37,7 +37,12 @@ def open_run(folder: Path, of: Mapping[str, Any], resume: bool) -> Iterator[None
             _check(folder, wanted, resume)
         else:
             replace_file(folder / RUN, (json.dumps(wanted, indent=2) + "\n").encode())
-        yield
+        try:
+            yield
+        finally:
+            if [path.name for path in folder.iterdir()] == [RUN]:
+                (folder / RUN).unlink()
+                folder.rmdir()
     finally:
         os.close(handle)
 

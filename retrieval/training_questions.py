@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from index.opened import Index
-from retrieval.encoder import Vectors
-from retrieval.nearest import nearest
 from retrieval.nq_open import Question
 from retrieval.scoring import has_answer, readable
 
@@ -39,18 +37,16 @@ def divide(questions: Sequence[Question], held_out: float, seed: int) -> tuple[l
     return ordered[judged:], ordered[:judged]
 
 
-def mine(index: Index, questions: Sequence[Question], vectors: Vectors, depth: int, negatives: int) -> list[Mined]:
-    """Search the index for each question, and leave out those without an answer among the best ``depth`` passages.
+def mine(index: Index, questions: Sequence[Question], found: Sequence[Sequence[int]], negatives: int) -> list[Mined]:
+    """Positive and hard negatives for each question; one without an answer in what was found for it is left out.
 
     Args:
-        index: n passages.
+        index: where the passages lie.
         questions: q of them.
-        vectors: (q, d), their own.
-        depth: how many passages are looked at.
-        negatives: how many hard negatives a question gets. One that has fewer gets them more than once; one that has
-            none is left out, if any were asked for.
+        found: for each, rows of the passages that a search gave, best first.
+        negatives: how many a question gets. One that has fewer gets them more than once; one that has none is left out,
+            if any were asked for.
     """
-    found = nearest(index, vectors, depth)
     mined = (_mined(index, question, rows, negatives) for question, rows in zip(questions, found, strict=True))
     return [one for one in mined if one is not None]
 

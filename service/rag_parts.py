@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from retrieval.lora import WEIGHTS, Lora
 from retrieval.marginal import Generator
 from retrieval.nq_open import Question, QuestionSet, questions_digest, read_question_set
 from retrieval.question_encoder import MANIFEST
+from retrieval.retriever import Retriever
 from retrieval.train import TrainingConfig
 from service.base_model import load_base_model
 from service.errors import IndexNotReady
@@ -52,6 +54,11 @@ class Parts:
         """Questions that encoder and generator can read whole."""
         short = [one for one in self.given.questions if len(one.text) <= _LONGEST]
         return [one for one in short if self.generator is None or self.generator.fits(one)]
+
+    def search(self, questions: Sequence[Question], depth: int) -> list[list[int]]:
+        """Rows of the best passages for each question, by meaning and by words together, before anything is trained."""
+        found = Retriever(self.index, self.encoder).search_many([one.text for one in questions], depth, "hybrid")
+        return [self.index.rows_of([hit.passage.id for hit in hits]).tolist() for hits in found]
 
     def made_from(self, inputs: Inputs, settings: Settings) -> Figures:
         """Which data and models, by digest."""

@@ -99,7 +99,7 @@ class _Examination:
             sample = list(judged[: config.judged])
             self.marginal = _marginal(parts, encoder, config, sample)
         else:
-            mined = mine(parts.index, judged, vectors, config.depth, config.negatives)
+            mined = mine(parts.index, judged, parts.search(judged, config.depth), config.negatives)
             self.contrastive = _contrastive(parts, encoder, config, mined) if mined else None
 
     def figures(self) -> Figures:
@@ -117,9 +117,8 @@ class _Examination:
 
 
 def _mined(parts: Parts, config: TrainingConfig, train: Sequence[Question]) -> list[Mined]:
-    vectors = parts.encoder.encode_queries([question.text for question in train])
     negatives = config.negatives if config.objective == "contrastive" else 0
-    mined = mine(parts.index, train, vectors, config.depth, negatives)
+    mined = mine(parts.index, train, parts.search(train, config.depth), negatives)
     if not mined:
         name, depth = parts.index.manifest.version, config.depth
         why = f"none has an answer among its {depth} best passages of the index {name}"

@@ -113,7 +113,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
 
 def opened(folder: Path, of: Mapping[str, Any], resume: bool) -> None:
     with open_run(folder, of, resume):
-        pass
+        (folder / STATE).touch()
 
 
 def test_a_folder_is_of_one_run(tmp_path: Path) -> None:
@@ -132,8 +132,24 @@ def test_a_folder_is_of_one_run(tmp_path: Path) -> None:
     assert (folder / "holiday.jpg").read_text() == "x"
 
 
+def test_a_run_that_failed_before_it_wrote_anything_leaves_no_folder(tmp_path: Path) -> None:
+    """So that the next one may have the name; what was written stays, and is not taken for nothing by a refusal."""
+    with pytest.raises(RuntimeError, match="no questions"), open_run(tmp_path / "a", {}, resume=False):
+        raise RuntimeError("no questions")
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(RuntimeError, match="later"), open_run(tmp_path / "a", {}, resume=False):
+        (tmp_path / "a" / STATE).write_text("x")
+        raise RuntimeError("later")
+    with pytest.raises(TrainingError):
+        opened(tmp_path / "a", {}, resume=False)
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["run.json", STATE]
+
+
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     """The second is told; after the first it may."""
-    with open_run(tmp_path, {}, resume=False), pytest.raises(TrainingError, match="another process"):
-        opened(tmp_path, {}, resume=True)
-    opened(tmp_path, {}, resume=True)
+    folder = tmp_path / "run"
+    with open_run(folder, {}, resume=False):
+        with pytest.raises(TrainingError, match="another process"):
+            opened(folder, {}, resume=True)
+        assert [path.name for path in folder.iterdir()] == ["run.json"]
+    opened(folder, {}, resume=False)
