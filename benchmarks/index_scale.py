@@ -127,9 +127,7 @@ def report(manifest: Manifest, took: Vectors, memory: dict[str, dict[str, int]])
         held, disk = (memory["raw"], structure) if side == SIDES[-1] else (memory["errata"], manifest.size - text)
         print(f"| {side} | {p50:.2f} | {p95:.2f} | {held['own'] / n:.0f} | {held['mapped'] / n:.0f} | {disk / n:.0f} |")
     ratio = np.median(took[:-1] / took[-1], axis=1)
-    print(
-        f"\nsearch against raw FAISS (median of ratios): {ratio[0] - 1:+.1%} with passages, {ratio[1] - 1:+.1%} rows only"
-    )
+    print(f"\nsearch against raw FAISS, median of ratios: {ratio[0] - 1:+.1%}, rows only {ratio[1] - 1:+.1%}")
     both = [sum(memory[side].values()) / n for side in ("errata", "raw")]
     print(f"memory, own and mapped: {both[0] / both[1] - 1:+.1%}; disk {(manifest.size - text) / structure - 1:+.1%}")
     print(f"text: {text / n:.0f} bytes a passage on the disk")
@@ -142,9 +140,8 @@ def wikipedia(manifest: Manifest, seconds: dict[str, float], memory: int, throug
     hours = [seconds["passages"] * times / 3600, WIKIPEDIA / throughput / 3600, seconds["build"] * times**1.5 / 3600]
     print(f"\nAll {WIKIPEDIA:,} passages of DPR's Wikipedia, from this run ({segment.type}; the rule takes", end=" ")
     print(f"{index_type(WIKIPEDIA)} with {parameters_for(index_type(WIKIPEDIA), WIKIPEDIA, manifest.dimension)}):")
-    print(
-        f"- disk {manifest.size * times / 1e9:.1f} GB with the text; memory {memory * times / 1e9:.1f} GB, own and mapped"
-    )
+    disk, held = manifest.size * times / 1e9, memory * times / 1e9
+    print(f"- disk {disk:.1f} GB with the text; memory {held:.1f} GB, own and mapped")
     print(f"- cutting {hours[0]:.1f} h; embedding {hours[1]:.1f} h at {throughput:g} passages a second")
     print(f"- index {hours[2]:.1f} h (as n^1.5: lists grow as the root of n, so adding does; training grows as n)")
 

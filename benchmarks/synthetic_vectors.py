@@ -1,8 +1,8 @@
 """Vectors that are spread as embeddings are, as many as one likes, block by block and the same each time.
 
-Each is x = a + s (b - c) / √2, normalised, where a, b and c are drawn from real passage vectors and s from [0.3, 0.9]:
-clusters around the real vectors, spread along the directions in which real vectors differ, so with their spectrum (white
-noise has none). Without real vectors a, b and c are drawn from 10,000 centres with a spectrum that falls as 1 / rank.
+Each is x = a + s (b - c) / √2, normalised, where a, b and c are drawn from real passage vectors and s from 0.3 to 0.9:
+clusters around the real vectors, spread along the directions in which real vectors differ, so with their spectrum (that
+of white noise is flat). Without real vectors a, b and c are drawn from 10,000 centres whose spectrum falls as 1 / rank.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from index.naming import version_name
 from index.opened import Index, open_index
 from index.passages import Article, Passage, split_articles
 from index.versions import IndexVersions
-from tests.index.conftest import ENCODER, RECIPE, build, split_of, unit_vectors
+from tests.index.conftest import ENCODER, RECIPE, build, unit_vectors
 
 PROJECT = Path(__file__).parents[2]
 NEW = unit_vectors(30, seed=7)
@@ -244,7 +243,10 @@ def test_a_killed_amendment_leaves_the_active_version_in_place(root: Path, base:
 import os, signal, sys
 from pathlib import Path
 from tests.index.test_amend import NEW, amend_index, passages
-sys.addaudithook(lambda event, a: event == "open" and ".amending-" in str(a[0]) and "manifest" in str(a[0]) and os.kill(os.getpid(), 9))
+def die(event, arguments):
+    if event == "open" and ".amending-" in str(arguments[0]) and "manifest.json" in str(arguments[0]):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(die)
 amend_index(Path(sys.argv[1]), sys.argv[2], add=passages("A"), vectors=[NEW[:1]])
 """
     run = subprocess.run([sys.executable, "-c", script, str(root), base.version], cwd=PROJECT, check=False)

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import errno
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from index.build import build_index, find_built
+from index.build import build_index, find_built, version_name
 from index.errors import IndexStorageError
+from index.passage_writer import write_passages
 from index.passages import Article, split_articles
 from index.versions import IndexVersions
 from tests.index.conftest import ENCODER, RECIPE, build, split_of, unit_vectors
@@ -111,3 +116,65 @@ def test_a_corpus_name_that_leaves_the_root_is_refused(root: Path) -> None:
     """A name with a slash makes no version."""
     with pytest.raises(ValueError, match="does not make a file name"):
         build_index(root, replace(RECIPE, corpus=replace(RECIPE.corpus, name="../up")), split_of(2), [unit_vectors(2)])
+
+
+def test_a_cut_on_the_disk_builds_the_same_version(root: Path, tmp_path: Path) -> None:
+    """Of the same name; its files are shared, and it stays when the cut is removed."""
+    split = write_passages((Article(f"Title {n}", f"word {n}", "made up") for n in range(20)), tmp_path / "cut")
+    manifest = build_index(root, RECIPE, split, [unit_vectors(20)])
+    assert manifest.version == version_name(RECIPE, split_of(20).passages)
+    assert (tmp_path / "cut" / "ids.u64").samefile(root / manifest.version / "ids.u64")
+    shutil.rmtree(tmp_path / "cut")
+    assert list(IndexVersions(root).open(manifest.version, ENCODER).passages) == list(split_of(20).passages)
+
+
+def test_passages_of_the_same_id_are_refused(root: Path) -> None:
+    """One of them would be found under the other's vector."""
+    split = split_of(5)
+    with pytest.raises(ValueError, match="1 of the passages have the id of another"):
+        build_index(root, RECIPE, replace(split, passages=(*split.passages[:4], split.passages[0])), [unit_vectors(5)])
+    assert entries(root) == set()
+
+
+@pytest.mark.parametrize(
+    ("vectors", "why"),
+    [
+        (unit_vectors(20)[:, :4], r"shape \(n, 8\) expected, got \(20, 4\)"),
+        (unit_vectors(21), "21 vectors or more for 20 passages"),
+        (np.where(np.arange(20)[:, None] == 7, np.nan, unit_vectors(20)), "row 7 has the length nan"),
+        (np.where(np.arange(20)[:, None] == 7, np.inf, unit_vectors(20)), "row 7 has the length inf"),
+    ],
+)
+def test_vectors_that_do_not_belong_are_refused(root: Path, vectors: NDArray[np.float32], why: str) -> None:
+    """Also in the second block; the row is named."""
+    with pytest.raises(ValueError, match=why):
+        build_index(root, RECIPE, split_of(20), [vectors[:5], vectors[5:]] if "shape" not in why else [vectors])
+    assert entries(root) == set()
+
+
+def test_two_builders_of_the_same_make_it_once(root: Path) -> None:
+    """The second waits and finds it."""
+    script = """
+import sys
+from pathlib import Path
+from tests.index.conftest import build
+print(build(Path(sys.argv[1])).built_at)
+"""
+    command = [sys.executable, "-c", script, str(root)]
+    both = [subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = {one.communicate()[0] for one in both}
+    assert [one.returncode for one in both] == [0, 0] and len(printed) == 1 and len(entries(root)) == 1
+
+
+@pytest.mark.parametrize("call", ["index.build.write_segment", "index.storage.os.fsync", "index.build.move"])
+def test_a_full_disk_leaves_nothing(root: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """At the beginning, in the middle and at the end; what was there opens."""
+    active = build(root).version
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(call, full)
+    with pytest.raises(IndexStorageError, match="No space left"):
+        build(root, word="other")
+    assert entries(root) == {active} and IndexVersions(root).open(active, ENCODER)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from index.errors import IndexMismatch
 from index.opened import open_index
 from index.storage import file_digest
 from index.vectors import VectorIndex
+from index.verifying import check_files, verify_index
 from tests.index.conftest import DIMENSION, ENCODER, build, unit_vectors
 
 
@@ -125,6 +127,70 @@ def test_a_damaged_manifest_is_refused(version: Path, data: bytes, why: str) -> 
     """It is named, with what is wrong."""
     (version / "manifest.json").write_bytes(data)
     assert "manifest.json" in refused(version) and why in refused(version)
+
+
+@pytest.mark.parametrize(
+    ("change_one", "why"),
+    [
+        ({"name": "../other"}, "a segment is named '../other'|a file is in no segment|digests of"),
+        ({"rows": 21}, "do not hold 20 passages"),
+        ({"rows": "20"}, "TypeError"),
+        ({"deleted": -1}, "not a number from 0"),
+        ({"deleted": 1}, "do not hold 20 passages"),
+        ({"parameters": {"m": 3}}, "has no parameter 'm'"),
+        ({"more": 1}, "TypeError"),
+    ],
+)
+def test_a_damaged_segment_record_is_refused(version: Path, change_one: dict[str, object], why: str) -> None:
+    """Whatever it says, no file outside the version is read and no wrong count is believed."""
+    manifest = json.loads((version / "manifest.json").read_bytes())
+    manifest["segments"][0] |= change_one
+    (version / "manifest.json").write_text(json.dumps(manifest))
+    assert re.search(f"manifest.json: not a manifest: .*({why})", refused(version))
+
+
+def test_a_file_outside_the_version_is_not_read(version: Path) -> None:
+    """The manifest's paths stay within its directory."""
+    manifest = json.loads((version / "manifest.json").read_bytes())
+    manifest["files"]["../secret"], manifest["sizes"]["../secret"] = "00" * 32, 1
+    (version / "manifest.json").write_text(json.dumps(manifest))
+    assert "a file is in no segment" in refused(version)
+
+
+def test_large_files_are_verified_on_demand(version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening compares their sizes only; verify_index reads them all, and says which it reads."""
+    monkeypatch.setattr(check_files, "__defaults__", (100,))
+    change(version / "index.faiss", lambda data: data[:-1] + bytes([data[-1] ^ 1]))
+    assert open_index(version, ENCODER).search(unit_vectors(1), 1)
+    heard: list[str] = []
+    with pytest.raises(IndexMismatch, match=r"index\.faiss: its content is not what the manifest says"):
+        verify_index(version, heard.append)
+    assert "index.faiss" in heard
+    change(version / "index.faiss", lambda data: data[:-1] + bytes([data[-1] ^ 1]))
+    assert verify_index(version).passages == 20
+
+
+def test_an_index_answers_by_id_and_by_title(version: Path) -> None:
+    """The passage, its row and its vector; nothing for what is not there."""
+    index = open_index(version, ENCODER)
+    seventh = index.passages[7]
+    assert index.find(seventh.id) == seventh and index.find("p_000000000000") is None and index.find("") is None
+    assert index.rows_where(titles=["Title 7", "none"]).tolist() == index.rows_of([seventh.id]).tolist() == [7]
+    assert index.rows_where(titles=["Title 7"], sources=["elsewhere"]).tolist() == []
+    assert index.rows_where(sources=["made up"]).tolist() == index.rows_where().tolist() == list(range(20))
+    assert np.allclose(index.vectors_of([7]), unit_vectors(20)[7])
+
+
+def test_less_than_one_passage_cannot_be_asked_for(version: Path) -> None:
+    """Nor can a query of another width or one that is not finite."""
+    index = open_index(version, ENCODER)
+    for k in (0, -1):
+        with pytest.raises(ValueError, match="k must be at least 1"):
+            index.search(unit_vectors(1), k)
+    with pytest.raises(ValueError, match=r"shape \(n, 8\)"):
+        index.search(unit_vectors(1)[:, :4], 1)
+    with pytest.raises(ValueError, match="finite"):
+        index.search(unit_vectors(1) * np.nan, 1)
 
 
 def test_a_renamed_version_is_refused(version: Path) -> None:
