@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -88,7 +88,7 @@ def train_rag(
     from service.rag_training import train_rag_command
     from service.settings import Settings
 
-    frozen = "" if freeze is Freeze.nothing else freeze.value
+    frozen: Literal["", "generator", "encoder"] = "" if freeze is Freeze.nothing else freeze.value
     with told():
         config = TrainingConfig(
             objective=objective.value, mode=mode.value, sides=sides.value, freeze=frozen, epochs=epochs, lr=lr,
