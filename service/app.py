@@ -103,7 +103,7 @@ def build_pipeline(settings: Settings, stack: ExitStack, say: Say) -> Pipeline:
     marginaliser = Marginaliser(base.model, base.tokenizer, frozenset(engine.end_tokens), compute, reader)
     answerer = Answerer(PassageReader(engine, prompts, compute, marginaliser, reader), book, compute)
     reranker = Reranker.load(settings.reranker) if settings.reranker else None
-    library = Library(home / "indexes", encoder, say, reranker)
+    library = Library(home / "indexes", encoder, say, reranker, settings.compute_threads)
     library.start()
     return Pipeline(base, editor, engine, prompts, book, corrector, answerer, library, settings.max_waiting)
 

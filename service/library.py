@@ -27,6 +27,7 @@ class Library:
         root: directory of the versions.
         say: hears what opening and building are doing.
         reranker: of every version; None: re-ranking is refused.
+        threads: that one search takes; None: as many as there are cores.
     """
 
     def __init__(
@@ -35,8 +36,9 @@ class Library:
         encoder: Encoder,
         say: Callable[[str], None] = logger.info,
         reranker: Reranker | None = None,
+        threads: int | None = None,
     ) -> None:
-        self.root, self.encoder, self.say, self.reranker = root, encoder, say, reranker
+        self.root, self.encoder, self.say, self.reranker, self.threads = root, encoder, say, reranker, threads
         self.versions, self.shelf = IndexVersions(root), LexicalShelf(root, say)
         self.failure: str | None = None
         self._retriever: Retriever | None = None
@@ -87,7 +89,7 @@ class Library:
             self.say(f"index: {done} of {total} passages embedded")
 
     def _open(self, version: str) -> Retriever:
-        index = self.versions.open(version, self.encoder.identity)
+        index = self.versions.open(version, self.encoder.identity, self.threads)
         return Retriever(index, self.encoder, self.shelf.open(index), self.reranker)
 
     def _open_or_build(self) -> None:
