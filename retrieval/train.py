@@ -23,6 +23,7 @@ from retrieval.errors import TrainingError
 
 STATE = "state.pt"
 _WARMUP = 0.1  # share of the steps in which the learning rate rises; then it falls to 0
+_MINUTE = 60.0  # seconds
 _CLIP = 1.0  # norm of a gradient at most
 
 
@@ -136,7 +137,11 @@ class Trainer:
         return self._ends[-1]
 
     def run(self, on_step: Callable[[Progress], None] | None = None, save_every: int = 25) -> list[float]:
-        """Train to the last step, saving on the way, and give the losses of all steps."""
+        """Train to the last step and give the losses of all steps.
+
+        The state is saved every ``save_every`` steps, and once a minute.
+        """
+        saved = time.monotonic()
         for epoch, end in enumerate(self._ends):
             if self.step >= end:
                 continue
@@ -144,8 +149,9 @@ class Trainer:
             for rows in batches[self.step - end :]:
                 began = time.perf_counter()
                 self.losses.append(self._one_step(rows))
-                if self.step % save_every == 0 or self.step == self.steps:
+                if self.step % save_every == 0 or self.step == self.steps or time.monotonic() - saved > _MINUTE:
                     self._save()
+                    saved = time.monotonic()
                 if on_step:
                     rate = len(rows) / (time.perf_counter() - began)
                     on_step(Progress(self.step, self.steps, self.losses[-1], rate))

@@ -34,6 +34,13 @@ class Freeze(StrEnum):
     encoder = "encoder"
 
 
+_FROZEN: dict[Freeze, Literal["", "generator", "encoder"]] = {
+    Freeze.nothing: "",
+    Freeze.generator: "generator",
+    Freeze.encoder: "encoder",
+}
+
+
 @app.command("train-rag")
 def train_rag(
     questions: Annotated[
@@ -88,10 +95,9 @@ def train_rag(
     from service.rag_training import train_rag_command
     from service.settings import Settings
 
-    frozen: Literal["", "generator", "encoder"] = "" if freeze is Freeze.nothing else freeze.value
     with told():
         config = TrainingConfig(
-            objective=objective.value, mode=mode.value, sides=sides.value, freeze=frozen, epochs=epochs, lr=lr,
+            objective=objective.value, mode=mode.value, sides=sides.value, freeze=_FROZEN[freeze], epochs=epochs, lr=lr,
             generator_lr=generator_lr, batch=batch or (32 if objective is Objective.contrastive else 8), k=k,
             negatives=negatives, depth=depth, temperature=temperature, rank=rank, layers=layers, held_out=held_out,
             judged=judged, seed=seed,
