@@ -123,7 +123,7 @@ def list_versions(*, as_json: AsJson = False, home: Home = None) -> None:
     from service.tables import show_versions
 
     with _indexer(home) as indexer:
-        versions = [described(one) for one in indexer.list()]
+        versions = [described(one) for one in indexer.versions.list()]
         print_json({"indexes": versions}) if as_json else show_versions(versions)
 
 
@@ -210,8 +210,8 @@ def _tell(indexer: Indexer, outcome: Outcome, activate: bool) -> None:
     manifest = outcome.manifest
     if activate:
         indexer.versions.activate(manifest.version)
-    size = next((one.size for one in indexer.list() if one.manifest.version == manifest.version), 0)
-    counted = f"{manifest.passages:,} of {manifest.articles:,} articles, {manifest.type}, {in_bytes(size)}"
+    size = next((one.size for one in indexer.versions.list() if one.manifest.version == manifest.version), 0)
+    counted = f"{manifest.passages:,} from {manifest.articles:,} articles, {manifest.type}, {in_bytes(size)}"
     lines = [("passages", counted), *outcome.notes, ("took", duration(outcome.seconds))]
     if indexer.versions.active() == manifest.version:
         lines.append(("active", "answers when the server starts next"))

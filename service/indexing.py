@@ -91,7 +91,7 @@ class Indexer:
             kind = choices.kind if choices.path else "summaries"
             source = Source(choices.path or locate_summaries(), kind, words)
             built = build_source_index(self.root, source, encoder, choices.type, self.watch)
-        vectors = f"{built.embedded:,} embedded{_where(encoder, built.embedded)}, {built.known:,} were there"
+        vectors = _vectors(encoder, built.embedded, built.known)
         notes = [("left out", _left_out(built.manifest.skipped, built.manifest)), ("vectors", vectors)]
         if built.was_there:
             notes = [("there", "this version was there and whole; nothing was built")]
@@ -108,8 +108,8 @@ class Indexer:
         source = Source(choices.path, choices.kind, words)
         made = update_index(self.root, version, source, encoder, delete_missing, self.watch)
         changes = f"{made.added:,} passages new or changed, {made.deleted:,} deleted"
-        embedded = f"{made.embedded:,} embedded{_where(encoder, made.embedded)}"
-        notes = [("from", version), ("changes", changes), ("left out", _left_out(made.skipped)), ("vectors", embedded)]
+        vectors = _vectors(encoder, made.embedded, made.added - made.embedded)
+        notes = [("from", version), ("changes", changes), ("left out", _left_out(made.skipped)), ("vectors", vectors)]
         return self._outcome(made.manifest, notes if made.added or made.deleted else [_UNCHANGED])
 
     def delete(self, version: str, ids: Sequence[str], titles: Sequence[str], sources: Sequence[str]) -> Outcome:
@@ -117,7 +117,8 @@ class Indexer:
         from index.amend import ArticleKey, amend_index
 
         version = self.named(version)
-        pairs = [(title, source) for title in titles or [None] for source in sources or [None]]
+        nothing: tuple[None] = (None,)
+        pairs = [(title, source) for title in titles or nothing for source in sources or nothing]
         articles = [ArticleKey(title, source) for title, source in pairs if title is not None or source is not None]
         before = self.versions.manifest(version).passages
         manifest = amend_index(self.root, version, delete=[*ids, *articles])
@@ -155,9 +156,6 @@ class Indexer:
         self.versions.remove(version)
         for beside in (".shards", ".lexical"):
             shutil.rmtree(self.root / beside / version, ignore_errors=True)
-
-    def list(self) -> tuple[ListedVersion, ...]:
-        return self.versions.list()
 
     def _directories(self) -> list[Path]:
         return [path.parent for path in self.root.glob("*/manifest.json") if not path.parent.name.startswith(".")]
@@ -197,8 +195,9 @@ def described(version: ListedVersion) -> dict[str, Any]:
 _UNCHANGED = ("changes", "none; no version was made")
 
 
-def _where(encoder: PassageEncoder, embedded: int) -> str:
-    return f" ({encoder.computes})" if embedded else ""
+def _vectors(encoder: PassageEncoder, embedded: int, known: int) -> str:
+    """``640 embedded (cpu, bfloat16), 10 were there``."""
+    return f"{embedded:,} embedded{f' ({encoder.computes})' if embedded else ''}, {known:,} were there"
 
 
 def _left_out(skipped: Mapping[str, int], manifest: Manifest | None = None) -> str:

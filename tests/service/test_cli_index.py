@@ -78,7 +78,7 @@ def test_build_tells_what_it_did_and_what_comes_next(errata: Errata, home: Path,
     result = errata("build", corpus)
     version = built(result)
     assert "reading: 3 articles" in result.stderr and "embedding: 2 passages" in result.stderr
-    assert "2 of 2 articles, exact" in result.stderr and "1 empty articles" in result.stderr
+    assert "2 from 2 articles, exact" in result.stderr and "1 empty articles" in result.stderr
     assert f"errata index activate {version}" in result.stderr
     assert IndexVersions(home / "indexes").active() == version
     assert "nothing was built" in errata("build", corpus).stderr
