@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 CONSTANT = 2.0
-DENSE, LEXICAL = 1.0, 0.4  # weights
+DENSE, LEXICAL = 1.0, 0.7  # weights
 DEPTH = 100  # of each ranking
 
 

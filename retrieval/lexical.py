@@ -1,7 +1,7 @@
 """BM25 over the passages of one index version: made once, kept beside the versions, opened memory-mapped.
 
-BM25 is that of Lucene as bm25s computes it (Lù 2024, eager sparse scoring). k1 and b are those that passage retrieval
-uses since Anserini (Yang et al. 2017); on questions of NQ they were better than the others tried, as were stems.
+BM25 is that of Lucene as bm25s computes it (Lù 2024, eager sparse scoring). In passages of at most 100 words neither
+repetition nor length says much, so k1 and b are small; they were chosen as the constants of ``retrieval.fusion`` were.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from index.opened import Index
 from index.passages import Passage
 from retrieval.terms import terms
 
-K1, B = 0.9, 0.4
+K1, B = 0.4, 0.2
 IN_MEMORY = 200_000  # passages; of more, BM25 is not held in memory, some 100 MB
 _QUESTION_TERMS = 256  # distinct ones that are looked up
 _QUESTION = 100_000  # characters of a question that are read

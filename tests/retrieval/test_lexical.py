@@ -58,12 +58,12 @@ def test_words_find_the_passage_that_holds_them(index: Index, query: str, title:
 
 
 def test_scores_are_those_of_bm25(words: WordEncoder, tmp_path: Path) -> None:
-    """Lucene's formula with k1 = 0.9 and b = 0.4, worked out by hand."""
+    """Lucene's formula with k1 = 0.4 and b = 0.2, worked out by hand."""
     index = index_of(tmp_path, words, [Article("", text, text) for text in ("red red blue", "red", "green green")])
     scores, rows = build_lexical(index).search("red", 5)
     idf, average = np.log(1 + (3 - 2 + 0.5) / (2 + 0.5)), 2.0
     expected = {
-        row: idf * tf / (tf + 0.9 * (1 - 0.4 + 0.4 * length / average)) for row, tf, length in ((0, 2, 3), (1, 1, 1))
+        row: idf * tf / (tf + 0.4 * (1 - 0.2 + 0.2 * length / average)) for row, tf, length in ((0, 2, 3), (1, 1, 1))
     }
     assert dict(zip(rows.tolist(), scores.tolist(), strict=True)) == pytest.approx(expected)
     assert scores[0] >= scores[1]

@@ -10,7 +10,7 @@ from index.passages import Article
 from index.versions import IndexVersions
 from retrieval.encoder import Encoder
 from retrieval.errors import LexicalUnavailable
-from retrieval.fusion import fuse
+from retrieval.fusion import DENSE, LEXICAL, fuse
 from retrieval.lexical import build_lexical
 from retrieval.library import build_corpus_index
 from retrieval.retriever import How, Retriever
@@ -108,7 +108,7 @@ def test_hybrid_is_the_fusion_of_the_two_rankings(words: WordEncoder, tmp_path: 
     question = "river 5 number 12"
     ids = {how: [hit.passage.id for hit in retriever.search(question, 40, how)] for how in ("dense", "bm25")}
     numbers = {one: number for number, one in enumerate(ids["dense"])}
-    fused = fuse([[numbers[one] for one in ids[how]] for how in ("dense", "bm25")], (1.0, 0.4))
+    fused = fuse([[numbers[one] for one in ids[how]] for how in ("dense", "bm25")], (DENSE, LEXICAL))
     hits = retriever.search(question, 40, "hybrid")
     assert [hit.score for hit in hits] == pytest.approx([score for _, score in fused])
     assert [numbers[hit.passage.id] for hit in hits] == [number for number, _ in fused]
