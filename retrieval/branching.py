@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrieval.cached import NODES, CachedModel
 from retrieval.next_tokens import PROMPT, Leaves, NextTokens, Steps
+from retrieval.rag import in_steps
 from retrieval.recomputed import RecomputingModel, context_of
 
 if TYPE_CHECKING:
@@ -60,10 +61,4 @@ def _outcome(model: NextTokens) -> Tensor:
         again = yield from trees.grow((Leaves((3,), (2,)), Leaves()))
         return cat([trees.first, *(one.log_probs for one in (*grown, *again))])
 
-    running = steps()
-    while True:
-        try:
-            next(running)
-        except StopIteration as ended:
-            found: Tensor = ended.value
-            return found
+    return in_steps(steps())
