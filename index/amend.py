@@ -9,12 +9,13 @@ from typing import overload
 
 import numpy as np
 
-from index.article_count import articles_after
+from index.articles import articles_after, rows_beside
 from index.build import find_whole, finish, now
 from index.derived import Files, derived_name, next_name, own_recipe, physical, share_segment
 from index.errors import AmendmentError, UnknownPassages
 from index.manifest import Manifest, SegmentRecord, read_manifest
 from index.opened import Index, open_index
+from index.passage_file import PassageFile
 from index.passages import Passage
 from index.search_types import index_type
 from index.segment_writer import digests, write_segment
@@ -102,6 +103,8 @@ def amend_index(
 
 
 def _refuse_repeated(add: Sequence[Passage]) -> None:
+    if isinstance(add, PassageFile):
+        return  # its ids are told apart already
     seen: set[str] = set()
     for passage in add:
         if passage.id in seen:
@@ -118,7 +121,7 @@ def _changes(
     same = np.array([row >= 0 and index.passages[row] == passage for row, passage in pairs], np.bool_)
     gone = [there[(there >= 0) & ~same], _named_rows(index, delete)]
     if replace_articles:
-        gone += [key.rows(index) for key in dict.fromkeys(ArticleKey(one.title, one.source) for one in add)]
+        gone.append(rows_beside(index, add))
     return ~same, np.setdiff1d(np.concatenate(gone), there[same])
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,6 +180,15 @@ def test_an_index_answers_by_id_and_by_title(version: Path) -> None:
     assert index.rows_where(titles=["Title 7"], sources=["elsewhere"]).tolist() == []
     assert index.rows_where(sources=["made up"]).tolist() == index.rows_where().tolist() == list(range(20))
     assert np.allclose(index.vectors_of([7]), unit_vectors(20)[7])
+
+
+def test_several_threads_search_one_index(version: Path) -> None:
+    """Each gets what it would get alone."""
+    index, queries = open_index(version, ENCODER), unit_vectors(200, seed=5)
+    alone = index.search(queries, 3)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda query: index.search(query[None], 3)[0], queries))
+    assert [[hit.passage for hit in hits] for hits in together] == [[hit.passage for hit in hits] for hits in alone]
 
 
 def test_less_than_one_passage_cannot_be_asked_for(version: Path) -> None:

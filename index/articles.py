@@ -1,4 +1,4 @@
-"""How many articles an index holds after a change, counted without reading its passages."""
+"""The articles (title and source together) that an index holds passages of, told apart without reading any."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ _BLOCK = 1 << 20  # rows
 
 def articles_after(index: Index, gone: Rows, added: Sequence[Passage]) -> int:
     """The number of articles (title and source) when the rows ``gone``, ascending, go and ``added`` come."""
-    coming = [(text_key(passage.title), text_key(passage.source)) for passage in added]
-    titles, sources = np.array(coming, KEY).reshape(-1, 2).T
-    new = np.unique(article_keys(titles, sources))
+    new = _keys_of(added)
     touched = np.concatenate([new, *(keys[np.isin(rows, gone)] for rows, keys in _keys(index))])
     before, after = [new[:0]], [new]
     for rows, keys in _keys(index):
@@ -28,6 +26,19 @@ def articles_after(index: Index, gone: Rows, added: Sequence[Passage]) -> int:
         before.append(keys[hit])
         after.append(keys[hit & ~np.isin(rows, gone)])
     return index.manifest.articles - len(np.unique(np.concatenate(before))) + len(np.unique(np.concatenate(after)))
+
+
+def rows_beside(index: Index, passages: Sequence[Passage]) -> Rows:
+    """The rows, ascending, of all passages of the articles that ``passages`` are of, in one pass over the index."""
+    keys = _keys_of(passages)
+    return np.concatenate([rows[np.isin(there, keys)] for rows, there in _keys(index)])
+
+
+def _keys_of(passages: Sequence[Passage]) -> Keys:
+    """The key of each article that passages are of, ascending."""
+    pairs = [(text_key(passage.title), text_key(passage.source)) for passage in passages]
+    titles, sources = np.array(pairs, KEY).reshape(-1, 2).T
+    return np.unique(article_keys(titles, sources))
 
 
 def _keys(index: Index) -> Iterator[tuple[Rows, Keys]]:
