@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from index.passages import Passage
 from index.versions import IndexVersions
 from retrieval.cutting import COMPARING, Source, Watch, cut_corpus, unwatched
 from retrieval.encoder import TextEncoder
-from retrieval.library import embed_new
+from retrieval.library import SHARDS, embed_new
 
 _BLOCK = 4096  # passages compared at a time
 _ODD = 0x9E3779B97F4A7C15  # so that title and source do not cancel each other out
@@ -78,8 +79,10 @@ def update_index(
         changed, places = _compared(index, passages, watch)
         added = Chosen(passages, changed)
         gone = list(_gone(index, passages, places if delete_missing else frozenset()))
-        shards = embed_new(root, f"{version}-{source.stamp()}", added, encoder, watch)
+        name = f"{version}-{source.stamp()}"
+        shards = embed_new(root, name, added, encoder, watch)
         manifest = amend_index(root, version, add=added, vectors=shards, delete=gone)
+        shutil.rmtree(root / SHARDS / name, ignore_errors=True)
         return Updated(manifest, len(added), len(gone), shards.embedded, dict(cut.split.skipped))
 
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from index.passages import Passage
 from retrieval.embed import VectorShards, embed_passages, render
 from retrieval.errors import EmbeddingError
 from tests.retrieval.conftest import WordEncoder, passages_of
@@ -59,7 +61,9 @@ def test_a_killed_embedding_goes_on_where_it_was(words: WordEncoder, tmp_path: P
     assert np.array_equal(rows(shards), rows(embed_passages(passages_of(50), words, tmp_path / "b", shard_size=10)))
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "noise", "zeros", "missing", "other shape", "pickle"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "flipped", "empty", "noise", "zeros", "missing", "other shape", "pickle"]
+)
 def test_a_damaged_shard_is_made_again(words: WordEncoder, tmp_path: Path, damage: str) -> None:
     """Whatever happened to a shard's bytes, it is embedded again, it alone."""
     shards = embed_passages(passages_of(30), words, tmp_path, shard_size=10)
@@ -72,8 +76,10 @@ def test_a_damaged_shard_is_made_again(words: WordEncoder, tmp_path: Path, damag
     elif damage == "pickle":
         np.save(path, np.array([{}]), allow_pickle=True)
     else:
+        flipped = data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
         zeros = data[:128] + bytes(len(data) - 128)
-        path.write_bytes({"truncated": data[:-7], "empty": b"", "noise": b"PK\3\4" + data, "zeros": zeros}[damage])
+        damaged = {"truncated": data[:-7], "empty": b"", "noise": b"PK\3\4" + data, "zeros": zeros, "flipped": flipped}
+        path.write_bytes(damaged[damage])
     words.encoded = 0
     assert np.array_equal(rows(embed_passages(passages_of(30), words, tmp_path, shard_size=10)), before)
     assert words.encoded == 10
@@ -109,3 +115,27 @@ def test_braces_in_a_text_mean_nothing() -> None:
     passage = passages_of(1)[0]
     assert render(type(passage)("p", "{text}", "{0} {", "s", 0, 5)) == "{text}. {0} {"
     assert render(type(passage)("p", "", "alone", "s", 0, 5)) == "alone"
+
+
+def test_known_vectors_are_taken_and_the_others_made(words: WordEncoder, tmp_path: Path) -> None:
+    """They land at their places; progress counts them as done; a shard of known vectors alone needs no encoder."""
+    passages = passages_of(25)
+    wanted = words.encode([render(passage) for passage in passages])
+    heard: list[int] = []
+
+    def known(shard: Sequence[Passage]) -> tuple[np.ndarray, np.ndarray]:
+        places = [n for n, one in enumerate(shard) if int(one.title.split()[1]) % 2 or one.title > "Title 20"]
+        return np.array(places, np.int64), wanted[[passages.index(shard[place]) for place in places]]
+
+    words.encoded = 0
+    shards = embed_passages(passages, words, tmp_path, lambda done, _: heard.append(done), 10, known)
+    assert np.sum(rows(shards) * wanted, axis=1).min() > 0.9999
+    assert heard[-1] == 25 and heard == sorted(heard)
+    assert shards.embedded == words.encoded < 15
+
+
+def test_what_a_killed_writer_left_is_swept_up(words: WordEncoder, tmp_path: Path) -> None:
+    """Unfinished shards do not pile up."""
+    (tmp_path / ".shard-00000-ab.npy.12345678.tmp").write_bytes(b"half")
+    embed_passages(passages_of(3), words, tmp_path)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]

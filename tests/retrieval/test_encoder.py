@@ -9,6 +9,7 @@ import pytest
 
 from retrieval.encoder import Encoder, folder_digest, locate_encoder
 from retrieval.errors import EncoderError
+from retrieval.passage_encoder import PassageEncoder
 
 TEXTS = ["What is the capital of Australia?", "Canberra", "word " * 300, "", "Ein Haus\u2028mit Umlauten: äöü", "7"]
 
@@ -100,3 +101,27 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:1_000_000])
     with pytest.raises(EncoderError, match="cannot be loaded"):
         Encoder.load(folder)
+
+
+def test_passages_are_embedded_faster_and_keep_their_vectors(encoder: Encoder) -> None:
+    """Whatever the processor multiplies natively: a cosine of 0.999 with the full vector at least, the same identity."""
+    texts = [f"{'many words of a passage ' * (n % 9)} number {n}" for n in range(40)]
+    fast = encoder.for_passages("cpu")
+    assert fast.identity == encoder.identity
+    assert fast.computes in {"cpu, float32", "cpu, bfloat16"} and encoder.computes == "cpu, float32"
+    assert np.sum(fast.encode(texts) * encoder.encode(texts), axis=1).min() > 0.999
+
+
+def test_few_texts_need_no_copy(encoder: Encoder) -> None:
+    """The encoder of a build embeds a sample as it is, and accelerates when there is more."""
+    passages = PassageEncoder(encoder, "cpu")
+    assert np.array_equal(passages.encode(TEXTS), encoder.encode(TEXTS)) and passages.computes == "cpu, float32"
+    passages.encode([f"text {n}" for n in range(40)])
+    assert passages.computes == encoder.for_passages("cpu").computes
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", ""])
+def test_a_device_that_is_not_there_is_named(encoder: Encoder, device: str) -> None:
+    """The error says what to choose."""
+    with pytest.raises(EncoderError, match="choose auto, cpu or cuda"):
+        PassageEncoder(encoder, device)
