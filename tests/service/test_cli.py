@@ -19,7 +19,7 @@ from editing.edit import EditRequest
 from service.cli import app
 from service.client import Client, NotErrata, Refusal, Unreachable
 from service.errors import InvalidPrompt
-from service.usecases import Message
+from service.usecases import Message, Search
 from tests.service.fakes import EDIT, FakeUseCases
 
 QUESTION = "What is the capital of Australia?"
@@ -188,6 +188,10 @@ def test_ask_retrieve_and_indexes(errata, usecases: FakeUseCases) -> None:
     assert "supports concat" in errata("ask", QUESTION, "--mode", "token").stderr
     assert "Australia" in errata("retrieve", "capital", "--k", "2").stdout
     assert document(errata("retrieve", "capital", "--json"))["index"] == "v1"
+    errata(
+        "retrieve", "capital", "--how", "dense", "--title", "Canberra", "--title", "Perth", "--source", "s", "--rerank"
+    )
+    assert usecases.calls[-1] == ("retrieve", "capital", 5, Search("dense", ("Canberra", "Perth"), ("s",), True))
     assert "IndexFlatIP" in errata("indexes").stdout
     assert document(errata("indexes", "--json"))["indexes"]
     assert "active" in errata("index", "activate", "v1").stdout

@@ -11,9 +11,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from retrieval.errors import LexicalUnavailable, NoReranker
 from service.engines import SamplingParams
 from service.errors import IndexNotReady, InvalidPrompt, Overloaded
-from service.usecases import Message
+from service.usecases import Message, Search
 from tests.service.fakes import EDIT, FakeUseCases
 from tests.service.problems import fields, problem
 
@@ -208,6 +209,54 @@ def test_retrieve(client: TestClient, usecases: FakeUseCases) -> None:
     assert document["index"] == "v1"
     assert set(document["passages"][0]) == {"id", "title", "text", "score", "rank", "source"}
     assert usecases.calls == [("retrieve", "capital", 5)]
+
+
+def test_how_to_retrieve_reaches_the_search(client: TestClient, usecases: FakeUseCases) -> None:
+    """Kind, titles, sources and re-ranking; what is not said is as by default."""
+    chosen = {"how": "bm25", "titles": ["Canberra", ""], "sources": ["wikipedia"], "rerank": True}
+    assert client.post("/retrieve", json={"query": "capital", "k": 100, **chosen}).status_code == 200
+    assert usecases.calls[-1] == ("retrieve", "capital", 100, Search("bm25", ("Canberra", ""), ("wikipedia",), True))
+    client.post("/retrieve", json={"query": "capital", "titles": ["Canberra"]})
+    assert usecases.calls[-1][-1] == Search(titles=("Canberra",))
+
+
+def test_many_queries_are_searched_at_once(client: TestClient, usecases: FakeUseCases) -> None:
+    """A result for each, in their order, with the kind of search that it was."""
+    document = client.post("/retrieve", json={"queries": ["capital", "river"], "k": 2}).json()
+    assert [result["index"] for result in document["results"]] == ["v1", "v1"]
+    assert document["results"][0]["how"] == "hybrid" and document["results"][0]["passages"][0]["title"] == "Australia"
+    assert usecases.calls == [("retrieve_many", ["capital", "river"], 2)]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"query": "x", "how": "sparse"}, "'dense', 'bm25' or 'hybrid'"),
+        ({"query": "x", "titles": "Canberra"}, "titles"),
+        ({"query": "x", "titles": ["t"] * 1001}, "titles"),
+        ({"query": "x", "sources": ["\0"]}, "U+0000"),
+        ({"query": "x", "rerank": 1}, "rerank"),
+        ({"query": "x", "rerank": True, "k": 101}, "with rerank, k is at most 100"),
+        ({"query": "x", "queries": ["y"]}, "exactly one of query and queries"),
+        ({}, "exactly one of query and queries"),
+        ({"queries": []}, "queries"),
+        ({"queries": ["x"] * 101}, "queries"),
+        ({"queries": ["x", " "]}, "queries.1"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(client: TestClient, usecases: FakeUseCases, body: Any, said: str) -> None:
+    """With what is wrong; nothing is searched."""
+    assert said in problem(client.post("/retrieve", json=body), 422)["detail"]
+    assert usecases.calls == []
+
+
+@pytest.mark.parametrize("error", [NoReranker(), LexicalUnavailable("v1")])
+def test_a_search_that_this_service_cannot_make_is_refused(
+    client: TestClient, usecases: FakeUseCases, error: Exception
+) -> None:
+    """No re-ranker is configured, or there is no BM25: 422 that says so."""
+    usecases.fails["retrieve"] = error
+    assert problem(client.post("/retrieve", json={"query": "x", "rerank": True}), 422)["detail"] == str(error)
 
 
 @pytest.mark.parametrize(("path", "body"), [("/retrieve", {"query": "x"}), ("/ask", {"question": "x"})])
