@@ -1,4 +1,4 @@
-"""The sentences of passages that are nearest to a question, for where a reader is not sure which of their words answer."""
+"""The sentences of passages that are nearest to a question, for where a reader is not sure which words answer it."""
 
 from __future__ import annotations
 

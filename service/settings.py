@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     )
     reader: str | None = Field(
         default=None,
-        description="a reader's directory, or `none` to answer without; by default the one shipped for the model, if any",
+        description="a reader's directory, or `none` to answer without; by default the one shipped for the model",
     )
     reranker: str | None = Field(
         default=None, description="a cross-encoder's directory, or its name on the hub, for searches with `rerank`"

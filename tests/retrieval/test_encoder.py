@@ -104,7 +104,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_passages_are_embedded_faster_and_keep_their_vectors(encoder: Encoder) -> None:
-    """Whatever the processor multiplies natively: a cosine of 0.999 with the full vector at least, the same identity."""
+    """Whatever the processor multiplies natively: a cosine of 0.999 with the full vector at least, and one identity."""
     texts = [f"{'many words of a passage ' * (n % 9)} number {n}" for n in range(40)]
     fast = encoder.for_passages("cpu")
     assert fast.identity == encoder.identity
