@@ -54,7 +54,19 @@ def load_base_model(choice: str, home: Path, dtype: str, say: Say = print) -> Ba
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, native_dtype(dtype)))
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnavailable(f"{choice}: transformers cannot load it: {error}") from error
+    if (head := model.get_output_embeddings()) is not None:
+        head.register_forward_pre_hook(_apart)
     return BaseModel(choice, _digest(directory), model.eval().requires_grad_(False), tokenizer)
+
+
+def _apart(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A copy of the hidden states (b, n, d): of a slice, as ``logits_to_keep`` takes it, PyTorch makes no one matrix.
+
+    In bfloat16 it would instead copy the output embeddings for each of the b, 0.1 s a time.
+    """
+    import torch
+
+    return (args[0].clone(memory_format=torch.contiguous_format), *args[1:])
 
 
 def native_dtype(choice: str) -> str:
