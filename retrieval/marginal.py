@@ -8,7 +8,7 @@ p_θ(y_i | x, z, y_<i).
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -47,7 +47,13 @@ class Generator:
     context: int
     lora: Lora | None = None
 
+    @property
+    def rows(self) -> int | None:
+        """Prompts in one forward pass: on a CPU one, as several are no faster and would be padded; else all."""
+        return 1 if self.model.device.type == "cpu" else None
+
     def on(self) -> AbstractContextManager[None]:
+        """Within this block the model carries the factors."""
         return self.lora.on(self.model) if self.lora else nullcontext()
 
     def about(self, question: str, passage: Passage, room: int) -> Ids:
@@ -117,17 +123,17 @@ class Marginal:
             vectors.backward(leaf.grad)
         return total
 
-    def judge(self) -> float:
-        """The mean loss of all questions, each with its first answer; no gradients."""
+    def judge(self, on_question: Callable[[], None] = lambda: None) -> float:
+        """The mean loss of all questions, each with its first answer; no gradients. ``on_question``: after each."""
         import torch
 
         vectors = torch.from_numpy(self.encoder.encode([question.text for question in self.questions]))
+        total = 0.0
         with torch.no_grad(), self.generator.on():
-            losses = [
-                float(self._loss(q.to(self.encoder.model.device), one, one.answers[0]))
-                for q, one in zip(vectors, self.questions, strict=True)
-            ]
-        return sum(losses) / len(losses)
+            for q, one in zip(vectors, self.questions, strict=True):
+                total += float(self._loss(q.to(self.encoder.model.device), one, one.answers[0]))
+                on_question()
+        return total / len(self.questions)
 
     def _loss(self, q: Tensor, question: Question, answer: str) -> Tensor:
         """−log p(y|x) of one question with the vector q (d,)."""
@@ -138,4 +144,4 @@ class Marginal:
         target = self.generator.answer(answer)
         prompts = [self.generator.about(question.text, self.index.passages[row], len(target)) for row in rows]
         prior = log_prior(documents @ q, self.temperature)[None]  # (1, k)
-        return -self.likelihood(self.generator.model, [prompts], [target], prior)[0]
+        return -self.likelihood(self.generator.model, [prompts], [target], prior, self.generator.rows)[0]

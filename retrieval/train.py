@@ -46,7 +46,7 @@ class TrainingConfig:
         temperature: τ, by which inner products are divided.
         rank, layers: of the generator's LoRA.
         held_out: share of the questions that are not trained on.
-        judged: of them, how many the marginal loss is taken over at most.
+        judged: of them, and of the others, how many the marginal loss is taken over at most.
         seed: of division, order, factors and dropout.
         steps: of a reader's training, which has no epochs of its own; 0 elsewhere.
     """
@@ -66,7 +66,7 @@ class TrainingConfig:
     rank: int = 8
     layers: int = 8
     held_out: float = 0.2
-    judged: int = 100
+    judged: int = 50
     seed: int = 0
     steps: int = 0
 

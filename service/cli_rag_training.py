@@ -83,8 +83,12 @@ def train_rag(
         float, typer.Option(min=0.01, max=0.9, help="Share of the questions that are kept to judge by.")
     ] = 0.2,
     judged: Annotated[
-        int, typer.Option(min=1, help="Questions of that share that the marginal loss is taken over, at most.")
-    ] = 100,
+        int,
+        typer.Option(
+            min=1,
+            help="Questions of that share, and of those trained on, that the marginal loss is taken over, at most.",
+        ),
+    ] = 50,
     seed: Annotated[int, typer.Option(help="Of the division, the order, new factors and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that was interrupted in --out.")] = False,
     home: Annotated[Path | None, typer.Option(help="Where everything is kept (default: ERRATA_HOME).")] = None,

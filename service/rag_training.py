@@ -12,16 +12,14 @@ from statistics import mean
 from typing import Any
 
 from index.storage import replace_file
-from retrieval.contrastive import Contrastive
 from retrieval.errors import TrainingError
 from retrieval.evaluate import answerable
-from retrieval.held_out import HeldOut
-from retrieval.marginal import Marginal
 from retrieval.nq_open import Question, questions_digest
 from retrieval.question_encoder import TrainableEncoder
 from retrieval.run_folder import open_run
 from retrieval.train import STATE, Progress, Trainer, TrainingConfig
 from retrieval.training_questions import Mined, divide, mine
+from service.rag_examination import Examination, task_of
 from service.rag_parts import Figures, Inputs, Parts, device, load_parts
 from service.settings import Settings
 from service.stages import Stages
@@ -34,7 +32,7 @@ _USES = {
     GENERATOR: ", a LoRA adapter as PEFT and vLLM load it",
 }
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "numpy")
-_LINES = 20  # lines of a run that are printed above the bar
+_LINES = 10  # lines of a run that are printed above the bar
 
 
 def train_rag_command(inputs: Inputs, out: Path, config: TrainingConfig, settings: Settings, resume: bool) -> None:
@@ -65,13 +63,13 @@ def _train(parts: Parts, out: Path, config: TrainingConfig) -> None:
         stages.say(
             f"{len(mined)} questions to train on, {len(judged)} to judge by; index {parts.index.manifest.version}"
         )
-        examination = _Examination(parts, encoder, config, judged)
-        with stages.stage("before", 1):
-            before = _kept(out / BEFORE, examination.figures)
-        trainer = Trainer(_task(parts, encoder, config, mined), config, out)
+        examination = Examination(parts, encoder, config, mined, judged)
+        with stages.stage("before", examination.steps) as advance:
+            before = _kept(out / BEFORE, lambda: examination.figures(advance))
+        trainer = Trainer(task_of(parts, encoder, config, mined), config, out)
         _with_progress(trainer, stages)
-        with stages.stage("after", 1):
-            after = examination.figures()
+        with stages.stage("after", examination.steps) as advance:
+            after = examination.figures(advance)
     written = _write(parts, encoder, config, out)
     report = {
         "format": 1, "config": asdict(config), "questions": _counts(parts, (train, held_out), mined, judged),
@@ -82,38 +80,6 @@ def _train(parts: Parts, out: Path, config: TrainingConfig) -> None:
     }  # fmt: skip
     replace_file(out / REPORT, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
     (out / STATE).unlink(missing_ok=True)
-
-
-class _Examination:
-    """The held-out share, judged with whatever the encoder and the generator are at the moment."""
-
-    def __init__(
-        self, parts: Parts, encoder: TrainableEncoder, config: TrainingConfig, judged: Sequence[Question]
-    ) -> None:
-        vectors = parts.encoder.encode_queries([question.text for question in judged])
-        pooled = HeldOut.pooled(judged, parts.index, vectors) if config.sides == "both" else None
-        self.held_out = pooled or HeldOut(judged, parts.index)
-        self.encoder, self.config = encoder, config
-        self.marginal, self.contrastive = None, None
-        if parts.generator is not None:
-            sample = list(judged[: config.judged])
-            self.marginal = _marginal(parts, encoder, config, sample)
-        else:
-            mined = mine(parts.index, judged, parts.search(judged, config.depth), config.negatives)
-            self.contrastive = _contrastive(parts, encoder, config, mined) if mined else None
-
-    def figures(self) -> Figures:
-        figures: Figures = {"recall": self.held_out.recalls(self.encoder), "questions": len(self.held_out.questions)}
-        if self.held_out.pool:
-            figures["pool"] = len(self.held_out.pool)
-        if self.marginal:
-            figures |= {"loss": self.marginal.judge(), "loss_questions": len(self.marginal.questions)}
-        elif self.contrastive:
-            figures |= {
-                "loss": self.contrastive.judge(self.config.batch),
-                "loss_questions": len(self.contrastive.mined),
-            }
-        return figures
 
 
 def _mined(parts: Parts, config: TrainingConfig, train: Sequence[Question]) -> list[Mined]:
@@ -154,30 +120,6 @@ def _judged(parts: Parts, held_out: Sequence[Question]) -> list[Question]:
     return judged
 
 
-def _task(
-    parts: Parts, encoder: TrainableEncoder, config: TrainingConfig, mined: Sequence[Mined]
-) -> Marginal | Contrastive:
-    if parts.generator is not None:
-        return _marginal(parts, encoder, config, [one.question for one in mined])
-    return _contrastive(parts, encoder, config, mined)
-
-
-def _marginal(
-    parts: Parts, encoder: TrainableEncoder, config: TrainingConfig, questions: Sequence[Question]
-) -> Marginal:
-    assert parts.generator is not None
-    return Marginal(
-        encoder, parts.generator, parts.index, questions, config.k, config.temperature, config.mode,
-        train_encoder=config.freeze != "encoder",
-    )  # fmt: skip
-
-
-def _contrastive(
-    parts: Parts, encoder: TrainableEncoder, config: TrainingConfig, mined: Sequence[Mined]
-) -> Contrastive:
-    return Contrastive(encoder, parts.index, mined, config.temperature, both=config.sides == "both")
-
-
 def _with_progress(trainer: Trainer, stages: Stages) -> None:
     every, rates = max(1, trainer.steps // _LINES), list[float]()
     with stages.stage("training", trainer.steps) as advance:
@@ -191,7 +133,7 @@ def _with_progress(trainer: Trainer, stages: Stages) -> None:
             if made.step % every == 0 or made.step == made.steps:
                 loss = mean(trainer.losses[-every:])
                 rate = mean(rates[-every:])
-                stages.say(f"step {made.step} of {made.steps}: loss {loss:.4f}, {rate:.1f} questions/s")
+                stages.say(f"step {made.step} of {made.steps}: loss {loss:.4f}, {rate:.2g} questions/s")
 
         trainer.run(on_step)
 
@@ -224,8 +166,8 @@ def _tell(report: Mapping[str, Any], out: Path) -> None:
 
     before, after = report["before"], report["after"]
     rows = [(f"recall@{k}", f"{share:.4f}", f"{after['recall'][k]:.4f}") for k, share in before["recall"].items()]
-    if "loss" in before:
-        rows.append(("loss", f"{before['loss']:.4f}", f"{after['loss']:.4f}"))
+    of = {"loss": "loss", "trained_loss": "loss, questions trained on"}
+    rows += [(of[name], f"{before[name]:.4f}", f"{after[name]:.4f}") for name in of if name in before]
     show(f"{before['questions']} questions held out", ("", "before", "after"), rows)
     for name in report["written"]:
         print(f"wrote {out / name}{_USES[name].format(path=out / name)}")
