@@ -32,7 +32,7 @@ def _recall(kinds: Document, image: Path) -> Path:
     for axis, group in zip(axes, groups, strict=True):
         for how, found in kinds.items():
             curve = found[group]["curve"]
-            axis.plot(range(1, len(curve) + 1), curve, label=how)
+            axis.step(range(1, len(curve) + 1), curve, where="post", label=how)
         n = next(iter(kinds.values()))[group]["questions"]
         title = "answer in the index" if group == IN_INDEX else "all questions"
         axis.set(title=f"{title}, n = {n}", xscale="log", xlabel="k passages", ylabel="recall@k", ylim=(0, 1.02))
