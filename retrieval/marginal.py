@@ -31,14 +31,14 @@ _LIKELIHOOD = {"sequence": marginal_log_likelihood_sequence, "token": marginal_l
 
 @dataclass(frozen=True, eq=False)
 class Generator:
-    """p_θ: a causal language model, how it is asked, and the factors that are trained, if any.
+    """p_θ: a causal language model, how it is asked, and the factors that it carries, if any.
 
     Attributes:
         model: of transformers; its weights stay.
         prompt: token ids of a user's text, ready for the model's turn.
         answer: token ids of an answer, with the one that ends it.
         context: longest sequence of the model, in tokens.
-        lora: None: the generator is not trained.
+        lora: None: the generator is the model alone. Factors without gradients stay, too.
     """
 
     model: Any
@@ -46,6 +46,11 @@ class Generator:
     answer: EncodeAnswer
     context: int
     lora: Lora | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether its factors are."""
+        return self.lora is not None and any(factor.requires_grad for factor in self.lora.parameters())
 
     @property
     def rows(self) -> int | None:
@@ -94,7 +99,7 @@ class Marginal:
         self.train_encoder = train_encoder
         self.modules: Mapping[str, Any] = {
             **({"question_encoder": encoder.model} if train_encoder else {}),
-            **({"generator": generator.lora} if generator.lora else {}),
+            **({"generator": generator.lora} if generator.trained else {}),
         }
         self._answers = [question.answers[0] for question in questions]
 

@@ -56,7 +56,7 @@ class TrainingConfig:
     sides: Literal["questions", "both"] = "questions"
     freeze: Literal["", "generator", "encoder"] = ""
     epochs: int = 3
-    lr: float = 2e-5
+    lr: float = 5e-5
     generator_lr: float = 2e-4
     batch: int = 32
     k: int = 5

@@ -65,7 +65,7 @@ def train_rag(
         ),
     ] = Sides.questions,
     epochs: Annotated[int, typer.Option(min=1, help="Times that every question is seen.")] = 3,
-    lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate of the encoder.")] = 2e-5,
+    lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate of the encoder.")] = 5e-5,
     generator_lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate of the generator's LoRA.")] = 2e-4,
     batch: Annotated[
         int, typer.Option(min=0, help="Questions in one step; 0: 32 for contrastive, 8 for marginal.")
@@ -75,7 +75,7 @@ def train_rag(
     depth: Annotated[int, typer.Option(min=1, help="Passages looked through for positives and negatives.")] = 50,
     temperature: Annotated[float, typer.Option(min=1e-4, help="What inner products are divided by.")] = 0.05,
     adapter: Annotated[
-        Path | None, typer.Option(help="A LoRA adapter (PEFT) of the generator to go on from; else a new one.")
+        Path | None, typer.Option(help="A LoRA adapter (PEFT) of the generator, to go on from; else a new one.")
     ] = None,
     rank: Annotated[int, typer.Option(min=1, help="Rank of a new LoRA.")] = 8,
     layers: Annotated[int, typer.Option(min=1, help="How many of the uppermost layers a new LoRA changes.")] = 8,

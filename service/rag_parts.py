@@ -11,6 +11,7 @@ from index.opened import Index
 from index.storage import file_digest
 from index.versions import IndexVersions
 from retrieval.encoder import Encoder
+from retrieval.errors import TrainingError
 from retrieval.lora import WEIGHTS, Lora
 from retrieval.marginal import Generator
 from retrieval.nq_open import Question, QuestionSet, questions_digest, read_question_set
@@ -32,7 +33,7 @@ class Inputs:
     Attributes:
         questions: a file in the form of NQ-open.
         index: the version; None: the active one.
-        adapter: of the generator, to go on from; None: a new one.
+        adapter: of the generator, to go on from, or to leave as it is; None: a new one.
     """
 
     questions: Path
@@ -80,9 +81,12 @@ def load_parts(inputs: Inputs, config: TrainingConfig, settings: Settings) -> Pa
         CorpusError: the questions cannot be read, or none has an answer.
         UnknownIndex, IndexMismatch: there is no such version, or it is of another encoder.
         EncoderError, AdapterError, ModelUnavailable: a model cannot be loaded.
+        TrainingError: an adapter is given where no generator takes part.
     """
     import torch
 
+    if inputs.adapter and config.objective == "contrastive":
+        raise TrainingError("an adapter is of the generator, which takes no part in contrastive training")
     torch.set_num_threads(settings.compute_threads)
     given = read_question_set([inputs.questions])
     encoder = Encoder.load(settings.encoder, questions=settings.question_encoder)
@@ -113,15 +117,14 @@ def _generator(inputs: Inputs, config: TrainingConfig, settings: Settings) -> tu
     base = load_base_model(settings.model, settings.directory, settings.dtype)
     base.model.to(device())
     prompts = PromptEncoder(base.tokenizer)
-    lora = None
-    if config.freeze != "generator":
-        made = Lora.of_top_layers(base.model, config.layers, config.rank, config.seed)
-        lora = Lora.load(inputs.adapter) if inputs.adapter else made
+    trained = config.freeze != "generator"
+    new = Lora.of_top_layers(base.model, config.layers, config.rank, config.seed) if trained else None
+    lora = Lora.load(inputs.adapter) if inputs.adapter else new
     generator = Generator(
         model=base.model,
         prompt=lambda text: prompts.prompt(text, raw=False),
         answer=lambda text: prompts.target(text, spaced=not prompts.has_template),
         context=base.context,
-        lora=lora and lora.to(device()),
+        lora=lora and lora.to(device()).requires_grad_(trained),
     )
     return {"name": base.name, "digest": base.digest}, generator

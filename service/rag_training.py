@@ -155,7 +155,7 @@ def _write(parts: Parts, encoder: TrainableEncoder, config: TrainingConfig, out:
     elif config.freeze != "encoder":
         encoder.save(out / QUESTION_ENCODER, parts.encoder.identity)
         written.append(QUESTION_ENCODER)
-    if parts.generator and parts.generator.lora:
+    if parts.generator and parts.generator.lora and parts.generator.trained:
         parts.generator.lora.save(out / GENERATOR, str(parts.base and parts.base["name"]))
         written.append(GENERATOR)
     return written

@@ -97,6 +97,19 @@ def test_encoder_and_generator_are_trained_together(train: Train, home: Path, tm
     again = train("marginal", tmp_path / "next", *learning, "--adapter", str(tmp_path / "run" / "generator"))
     assert again.exit_code == 0, again.output
     assert report_of(tmp_path / "next")["before"]["loss"] < report["before"]["loss"]
+    kept = ("--adapter", str(tmp_path / "run" / "generator"), "--freeze", "generator")
+    assert train("marginal", tmp_path / "encoder", *learning, *kept).exit_code == 0
+    frozen = report_of(tmp_path / "encoder")
+    assert frozen["written"] == ["question_encoder"]
+    assert frozen["before"]["loss"] == report_of(tmp_path / "next")["before"]["loss"]
+
+
+def test_an_adapter_that_cannot_be_used_is_refused(train: Train, tmp_path: Path) -> None:
+    """One that is not there, and one where no generator takes part."""
+    adapter = ("--adapter", str(tmp_path))
+    assert "not a LoRA adapter" in refused(train("marginal", tmp_path / "run", *adapter))
+    assert "takes no part" in refused(train("contrastive", tmp_path / "run", *adapter))
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_frozen_is_not_written(train: Train, tmp_path: Path) -> None:
