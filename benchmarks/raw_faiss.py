@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.manifest import Manifest
+from index.passage_file import PASSAGE_FILES
 from index.search_types import HNSW, IVFPQ
 from index.vectors import HALVES_FILE, VECTORS_FILE, Vectors
 from index.versions import IndexVersions
 
 K = 10
-ADDED = 1 << 14
 Search = Callable[[Vectors], tuple[Vectors, NDArray[np.int64]]]
+_MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ ")
 library: Any = faiss  # its own stubs know less than it does
 
 
@@ -33,27 +35,14 @@ def raw_search(directory: Path, manifest: Manifest) -> Search:
     if segment.type == HNSW:
         parameters = library.SearchParametersHNSW(efSearch=segment.parameters["ef_search"])
     if segment.type == IVFPQ:
-        halves = np.memmap(directory / HALVES_FILE, np.float16, "r", shape=(segment.rows, manifest.dimension))
-        base, index = index, library.IndexRefine(index, _in_memory(halves))
+        base, halves = index, library.read_index(str(directory / HALVES_FILE))
+        index = library.IndexRefine(base, halves)
         lists = library.SearchParametersIVF(nprobe=segment.parameters["probes"])
         behind = library.SearchParametersPreTransform(index_params=lists)
-        factor = segment.parameters["candidates"] / K
+        factor = (segment.parameters["candidates"] + 0.5) / K
         parameters = library.IndexRefineSearchParameters(k_factor=factor, base_index_params=behind)
-        parameters.held = (base, lists, behind)
+        parameters.held = (base, halves, lists, behind)
     return lambda queries: index.search(queries, K, params=parameters)
-
-
-def _in_memory(halves: NDArray[np.float16]) -> Any:
-    """A flat index of float16 vectors."""
-    half = library.ScalarQuantizer.QT_fp16
-    index = library.IndexScalarQuantizer(halves.shape[1], half, library.METRIC_INNER_PRODUCT)
-    for first in range(0, len(halves), ADDED):
-        index.add(halves[first : first + ADDED].astype(np.float32))
-    _kept.append(index)
-    return index
-
-
-_kept: list[Any] = []  # FAISS holds no reference
 
 
 def memory_of(side: str, directory: Path, queries: Path) -> dict[str, int]:
@@ -65,10 +54,20 @@ def memory_of(side: str, directory: Path, queries: Path) -> dict[str, int]:
 
 
 def resident() -> dict[str, int]:
-    """Own memory (anonymous), and that of mapped files, which the system may take back at any time."""
-    lines = (line.split() for line in Path("/proc/self/smaps_rollup").read_text(encoding="utf-8").splitlines()[1:])
-    sizes = {line[0]: int(line[1]) << 10 for line in lines}
-    return {"own": sizes["Anonymous:"], "mapped": sizes["Rss:"] - sizes["Anonymous:"]}
+    """Memory in bytes: ``own`` (anonymous); of mapped files, which the system may take back at any time, ``structure``
+    (vectors and what finds them) and ``beside`` (texts, ids; some of it only because its page's neighbours were read).
+    """
+    sizes, kind = dict.fromkeys(("own", "structure", "beside"), 0), ""
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if _MAPPING.match(line):
+            name = Path(line.split(maxsplit=5)[-1]).name
+            kind = "structure" if name in (VECTORS_FILE, HALVES_FILE) else "beside" if name in PASSAGE_FILES else ""
+        name, _, value = line.partition(":")
+        if name == "Anonymous":
+            sizes["own"] += int(value.split()[0]) << 10
+        elif name == "Rss" and kind:
+            sizes[kind] += int(value.split()[0]) << 10
+    return sizes
 
 
 def main() -> None:
@@ -85,7 +84,7 @@ def main() -> None:
     before = resident()
     if arguments.side == "errata":
         index = versions.open(manifest.version, manifest.recipe.encoder)
-        results = [index.search(query[None], K) for query in queries]
+        results: list[object] = [index.search(query[None], K) for query in queries]
     else:
         search = raw_search(arguments.directory, manifest)
         results = [search(query[None]) for query in queries]

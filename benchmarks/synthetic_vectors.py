@@ -34,11 +34,14 @@ class SyntheticVectors:
         a, b, c = (self.centres[draw.integers(len(self.centres), size=rows)] for _ in range(3))
         spread = draw.uniform(0.3, 0.9, (rows, 1)).astype(np.float32) / np.float32(2**0.5)
         vectors: Vectors = a + spread * (b - c)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
 
 
 def random_centres(dimension: int, count: int = 10_000, seed: int = 1) -> Vectors:
     """(count, dimension), normalised, with variances that fall as 1 / rank."""
     spectrum = 1 / np.sqrt(np.arange(1, dimension + 1, dtype=np.float32))
-    centres: Vectors = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32) * spectrum
-    return centres / np.linalg.norm(centres, axis=1, keepdims=True)
+    centres: Vectors = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
+    centres *= spectrum
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    return centres

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,10 @@ from index.errors import IndexMismatch
 Keys = NDArray[np.uint64]
 KEY = np.dtype("<u8")
 ROW = np.dtype("<u4")
-HALF = np.dtype("<f2")
 
 
-def open_column(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], scattered: bool = False) -> NDArray[Any]:
+def open_column(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """The column of ``shape``, memory-mapped and read-only.
-
-    ``scattered``: it will be read here and there, so that the system reads no neighbours from the disk with each row.
 
     Raises:
         IndexMismatch: the file is missing or of another size.
@@ -35,16 +31,4 @@ def open_column(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], scatte
         return np.empty(shape, dtype)  # nothing can be mapped
     with path.open("rb") as stream:
         mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    if scattered:
-        mapped.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(mapped, dtype).reshape(shape)
-
-
-def write_column(path: Path, blocks: Iterable[NDArray[Any]], dtype: np.dtype[Any]) -> int:
-    """Write blocks one behind the other; returns the number of rows. Raises OSError."""
-    rows = 0
-    with path.open("wb") as stream:
-        for block in blocks:
-            stream.write(np.ascontiguousarray(block, dtype).data)
-            rows += len(block)
-    return rows

@@ -34,18 +34,5 @@ def best_rows(queries: Vectors, k: int, blocks: Iterable[tuple[Rows, Vectors]]) 
     return _taken(scores, rows, np.argsort(-scores, axis=1, kind="stable"))
 
 
-def compared(queries: Vectors, k: int, candidates: Rows, vectors_of: Callable[[Rows], Vectors]) -> tuple[Vectors, Rows]:
-    """The k best of each query's candidates (n, m) by inner product; row -1 where there are fewer."""
-    m = min(k, candidates.shape[1])
-    scores = np.full((len(queries), k), -np.inf, np.float32)
-    rows = np.full((len(queries), k), -1, np.int64)
-    for place, (query, found) in enumerate(zip(queries, candidates, strict=True)):
-        numbers = np.sort(found[found >= 0])  # near each other on the disk
-        inner = vectors_of(numbers) @ query
-        best = np.argsort(-inner, kind="stable")[:m]
-        scores[place, : len(best)], rows[place, : len(best)] = inner[best], numbers[best]
-    return scores, rows
-
-
 def _taken(scores: Vectors, rows: Rows, places: NDArray[np.intp]) -> tuple[Vectors, Rows]:
     return np.take_along_axis(scores, places, axis=1), np.take_along_axis(rows, places, axis=1)

@@ -128,4 +128,4 @@ def to_line(passage: Passage) -> bytes:
 
 def from_line(line: bytes) -> Passage:
     """The inverse of :func:`to_line`. Raises ValueError, KeyError or TypeError on anything else."""
-    return Passage(**json.loads(line))
+    return Passage(**json.loads(str(line, "utf-8")))

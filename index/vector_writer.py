@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from index.columns import HALF, open_column, write_column
+from index.checking import checked
 from index.search_types import EXACT, HNSW, Parameters
-from index.vectors import HALVES_FILE, VECTORS_FILE, EncoderIdentity, VectorIndex, Vectors, checked
+from index.vectors import HALVES_FILE, VECTORS_FILE, EncoderIdentity, VectorIndex, Vectors
 
 _SEED = 20201
 _ADDED = 1 << 14  # vectors encoded at a time
@@ -47,8 +48,7 @@ def write_vectors(
     elif kind == HNSW:
         index = _graph(counted, encoder.dimension, parameters)
     else:
-        write_column(directory / HALVES_FILE, map(_fitting, counted), HALF)
-        index = _lists(open_column(directory / HALVES_FILE, HALF, (rows, encoder.dimension)), parameters)
+        index = _lists(_written_halves(directory / HALVES_FILE, counted, rows, encoder.dimension), parameters)
     VectorIndex(index).write(directory / VECTORS_FILE)
     return (VECTORS_FILE,) if kind in {EXACT, HNSW} else (VECTORS_FILE, HALVES_FILE)
 
@@ -74,6 +74,20 @@ def _fitting(block: Vectors) -> Vectors:
     return block
 
 
+def _written_halves(path: Path, blocks: Iterable[Vectors], rows: int, dimension: int) -> NDArray[np.float16]:
+    """Write FAISS's file of a flat float16 index block by block: its head, then the codes. Returns these, mapped."""
+    import faiss
+
+    empty: Any = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    empty.ntotal = rows
+    head = faiss.serialize_index(empty).tobytes()[:-8] + (rows * dimension * 2).to_bytes(8, "little")
+    with path.open("wb") as stream:
+        stream.write(head)
+        for block in blocks:
+            stream.write(_fitting(block).astype("<f2").data)
+    return np.memmap(path, "<f2", "r", offset=len(head), shape=(rows, dimension))
+
+
 def _graph(blocks: Iterable[Vectors], dimension: int, parameters: Parameters) -> Any:
     """HNSW over float16 vectors."""
     import faiss
@@ -92,7 +106,8 @@ def _lists(halves: Any, parameters: Parameters) -> Any:
 
     n, dimension = halves.shape
     m, lists = parameters["m"], parameters["lists"]
-    index: Any = faiss.index_factory(dimension, f"OPQ{m},IVF{lists},PQ{m}", faiss.METRIC_INNER_PRODUCT)
+    unsorted = f"PQ{m}np"  # codes need not be in an order that lets their Hamming distance tell something
+    index: Any = faiss.index_factory(dimension, f"OPQ{m},IVF{lists},{unsorted}", faiss.METRIC_INNER_PRODUCT)
     rotation: Any = faiss.downcast_VectorTransform(index.chain.at(0))
     rotation.niter, rotation.max_train_points = _ROTATION_ROUNDS, _ROTATION_VECTORS
     inverted: Any = faiss.downcast_index(index.index)

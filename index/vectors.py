@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.columns import HALF, open_column
-from index.comparing import best_rows, blocks_of, compared
+from index.checking import checked
+from index.comparing import best_rows, blocks_of
 from index.errors import IndexMismatch, IndexStorageError
 from index.search_types import EXACT, HNSW, IVFPQ, Parameters
 from index.selection import Rows, Selection
 
 Vectors = NDArray[np.float32]
 VECTORS_FILE = "index.faiss"
-HALVES_FILE = "vectors.f16"
-_TOLERANCE = 1e-3  # how far from 1 a normalised vector may be
+HALVES_FILE = "vectors.faiss"  # of float16, where the structure itself holds only codes
 _FEW = 20_000  # rows that are compared one by one sooner than searched through a structure
 _MOST_EFFORT = 16  # times as many vectors are looked at where few rows may be found, at most
-_CLASSES = {EXACT: ("IndexFlatIP", "IndexFlat"), HNSW: ("IndexHNSWSQ",), IVFPQ: ("IndexPreTransform",)}
+_HALVES = "vectors of an index"  # what HALVES_FILE holds
+_CLASSES = {
+    EXACT: ("IndexFlatIP", "IndexFlat"),
+    HNSW: ("IndexHNSWSQ",),
+    IVFPQ: ("IndexPreTransform",),
+    _HALVES: ("IndexScalarQuantizer",),
+}
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,14 @@ class VectorIndex:
         faiss_index: FAISS's structure.
         type: which; see ``search_types``.
         parameters: how it is searched.
-        halves: (n, d) of float16 on the disk, where the structure itself holds only codes.
+        halves: FAISS's flat index of the vectors, of float16 and on the disk, if the structure holds only codes.
         threads: of FAISS, in each search; None: as OMP_NUM_THREADS says.
     """
 
     faiss_index: Any
     type: str = EXACT
     parameters: Parameters = field(default_factory=dict)
-    halves: NDArray[np.float16] | None = None
+    halves: Any = None
     threads: int | None = None
 
     @classmethod
@@ -95,9 +101,10 @@ class VectorIndex:
     def open(cls, directory: Path, kind: str, parameters: Parameters, threads: int | None = None) -> VectorIndex:
         """Open what :func:`index.vector_writer.write_vectors` wrote. Raises IndexMismatch if it is not whole."""
         read = cls.read(directory / VECTORS_FILE, kind)
-        shape = (len(read), read.dimension)
-        halves = open_column(directory / HALVES_FILE, HALF, shape, scattered=True) if kind == IVFPQ else None
-        return cls(read.faiss_index, kind, parameters, halves, threads)
+        halves = cls.read(directory / HALVES_FILE, _HALVES) if kind == IVFPQ else None
+        if halves is not None and (len(halves), halves.dimension) != (len(read), read.dimension):
+            raise IndexMismatch(directory / HALVES_FILE, f"holds {len(halves)} vectors, the structure {len(read)}")
+        return cls(read.faiss_index, kind, parameters, halves and halves.faiss_index, threads)
 
     def write(self, path: Path) -> None:
         """Write FAISS's structure. Raises IndexStorageError if the disk does not take it."""
@@ -120,10 +127,8 @@ class VectorIndex:
         numbers = np.asarray(rows, np.int64)
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self)):
             raise IndexError(f"rows from 0 to {len(self) - 1} expected")
-        if self.halves is not None:
-            return self.halves[numbers].astype(np.float32)
         self._use_threads()
-        vectors: Vectors = self.faiss_index.reconstruct_batch(np.ascontiguousarray(numbers))
+        vectors: Vectors = self._flat.reconstruct_batch(np.ascontiguousarray(numbers))
         return vectors
 
     def search(self, queries: Vectors, k: int, among: Selection | None = None) -> tuple[Vectors, Rows]:
@@ -159,37 +164,66 @@ class VectorIndex:
             scores[lacking], rows[lacking] = self._exhaustive(queries[lacking], k, among)
         return scores, rows
 
+    @cached_property
+    def _flat(self) -> Any:
+        """FAISS's index of the vectors themselves."""
+        import faiss
+
+        return faiss.downcast_index(self.faiss_index.storage) if self.type == HNSW else self.halves or self.faiss_index
+
+    @cached_property
+    def _refined(self) -> Any:
+        """The lists, whose best candidates are compared with the vectors themselves."""
+        import faiss
+
+        return faiss.IndexRefine(self.faiss_index, self.halves)
+
     def _exhaustive(self, queries: Vectors, k: int, among: Selection | None) -> tuple[Vectors, Rows]:
         """Every row that may be found is compared."""
         import faiss
 
-        if self.type == IVFPQ:
-            rows = np.arange(len(self)) if among is None else among.rows
-            return best_rows(queries, k, blocks_of(rows, self.vectors_of))
-        flat = faiss.downcast_index(self.faiss_index.storage) if self.type == HNSW else self.faiss_index
         self._use_threads()
         only = None if among is None else faiss.SearchParameters(sel=among.selector)  # type: ignore[call-arg]
-        found: tuple[Vectors, Rows] = flat.search(queries, k, params=only)
+        found: tuple[Vectors, Rows] = self._flat.search(queries, k, params=only)
         return found
 
     def _structured(self, queries: Vectors, k: int, among: Selection | None) -> tuple[Vectors, Rows]:
         """Through the graph or the lists; row -1 where less than k is found."""
-        import faiss
-
         effort = 1.0 if among is None else min(_MOST_EFFORT, len(self) / among.count)
         only = {} if among is None else {"sel": among.selector}
         self._use_threads()
+        found: tuple[Vectors, Rows]
         if self.type == HNSW:
-            looked_at = int(effort * max(self.parameters["ef_search"], 2 * k))
-            graph = faiss.SearchParametersHNSW(efSearch=looked_at, **only)  # type: ignore[attr-defined]
-            found: tuple[Vectors, Rows] = self.faiss_index.search(queries, k, params=graph)
-            return found
+            found = self.faiss_index.search(queries, k, params=self._graph(k, effort, only))
+        else:
+            found = self._refined.search(queries, k, params=self._lists(k, effort, only))
+        return found
+
+    @cached_property
+    def _usual(self) -> Any:
+        """How the graph is searched for few among all; never written to."""
+        import faiss
+
+        return faiss.SearchParametersHNSW(efSearch=self.parameters["ef_search"])  # type: ignore[attr-defined]
+
+    def _graph(self, k: int, effort: float, only: dict[str, Any]) -> Any:
+        import faiss
+
+        looked_at = int(effort * max(self.parameters["ef_search"], 2 * k))
+        if not only and looked_at == self.parameters["ef_search"]:
+            return self._usual
+        return faiss.SearchParametersHNSW(efSearch=looked_at, **only)  # type: ignore[attr-defined]
+
+    def _lists(self, k: int, effort: float, only: dict[str, Any]) -> Any:
+        import faiss
+
         probes = min(self.parameters["lists"], int(effort * self.parameters["probes"]))
         lists = faiss.SearchParametersIVF(nprobe=probes, **only)  # type: ignore[call-arg]
-        candidates = min(len(self), max(self.parameters["candidates"], 4 * k))
         behind_rotation = faiss.SearchParametersPreTransform(index_params=lists)  # type: ignore[call-arg]
-        _, rows = self.faiss_index.search(queries, candidates, params=behind_rotation)
-        return compared(queries, k, rows, self.vectors_of)
+        candidates = min(len(self), max(self.parameters["candidates"], 4 * k))
+        return faiss.IndexRefineSearchParameters(  # type: ignore[call-arg]
+            k_factor=(candidates + 0.5) / k, base_index_params=behind_rotation
+        )
 
     def _use_threads(self) -> None:
         """OpenMP keeps the number for each thread that calls it."""
@@ -197,22 +231,3 @@ class VectorIndex:
             import faiss
 
             faiss.omp_set_num_threads(self.threads)
-
-
-def checked(vectors: Vectors, dimension: int, normalised: bool, first: int = 0) -> Vectors:
-    """Vectors (n, d) as FAISS takes them.
-
-    Raises:
-        ValueError: another shape, values that are not finite, or lengths other than 1 though ``normalised``; names the
-            row, counted from ``first``.
-    """
-    if vectors.ndim != 2 or vectors.shape[1] != dimension:
-        raise ValueError(f"vectors of shape (n, {dimension}) expected, got {vectors.shape}")
-    rows: Vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-    fine = np.abs(lengths - 1) <= _TOLERANCE if normalised else np.isfinite(lengths)
-    if not fine.all():
-        row = int(np.argmin(fine))
-        expected = "of length 1" if normalised else "with finite values"
-        raise ValueError(f"vectors {expected} expected; that of row {first + row} has the length {lengths[row]:.4g}")
-    return rows

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -162,6 +163,22 @@ def test_a_truncated_structure_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IndexMismatch, match=r"index\.faiss: FAISS cannot read it"):
         VectorIndex.read(version / "index.faiss", "hnsw")
     assert made(tmp_path, "hnsw", unit_vectors(ROWS)).nearest(unit_vectors(1), 1)[1].tolist() == [[0]]
+
+
+def test_vectors_that_are_not_those_of_the_lists_are_refused(tmp_path: Path) -> None:
+    """Fewer of them, and a file cut short behind its head."""
+    index = made(tmp_path, "ivfpq", unit_vectors(ROWS))
+    (segment,), version = index.manifest.segments, tmp_path / index.manifest.version
+    fewer = faiss.IndexScalarQuantizer(8, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    fewer.add(unit_vectors(9))
+    whole = (version / "vectors.faiss").read_bytes()
+    (version / "vectors.faiss").unlink()
+    faiss.write_index(fewer, str(version / "vectors.faiss"))
+    with pytest.raises(IndexMismatch, match=r"vectors\.faiss: holds 9 vectors, the structure 1500"):
+        VectorIndex.open(version, "ivfpq", segment.parameters)
+    (version / "vectors.faiss").write_bytes(whole[:-100])
+    with pytest.raises(IndexMismatch, match=r"vectors\.faiss: FAISS cannot read it"):
+        VectorIndex.open(version, "ivfpq", segment.parameters)
 
 
 def test_a_search_uses_the_threads_it_is_given(index: Index) -> None:
