@@ -34,8 +34,9 @@ READABLE = "What can be read: " + "; ".join(KINDS.values()) + ". Or name the kin
 
 
 def without_ending(name: str) -> str:
-    """A file's name without what says its kind."""
-    return re.sub(f"({'|'.join(_ENDINGS.values())})$", "", name, flags=re.IGNORECASE)
+    """A file's name without what says its kind: ``enwiki-20260101`` of ``enwiki-20260101-pages-articles.xml.bz2``."""
+    plain = re.sub(f"({'|'.join(_ENDINGS.values())})$", "", name, flags=re.IGNORECASE)
+    return re.sub(r"(?<=.)-pages-articles(-multistream)?\d*$", "", plain)
 
 
 def kind_of(path: Path) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from index.wikitext import UnreadableMarkup, read_page
 
 _REDIRECT = re.compile(r"\s*#redirect\b", re.IGNORECASE)
 _HEAD = 1 << 20  # bytes within which the root element begins
+_BLOCK = 900_000  # bytes of bz2's blocks, which are given out before their checksum is compared
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def _check_head(path: Path) -> None:
                 parser.Parse(chunk, not chunk)
             except expat.ExpatError as error:
                 if not roots:  # what comes behind the root is read again, with its place
+                    _read_on(stream)
                     raise CorpusError(
                         path, f"not XML: {expat.ErrorString(error.code)}", f"line {error.lineno}"
                     ) from error
@@ -120,7 +123,7 @@ def _read(path: Path) -> Iterator[Any]:
     def place() -> str:
         return f"after the page {last!r}" if last else "before the first page"
 
-    with opened(path, place) as stream, _parsing(path, place):
+    with opened(path, place) as stream, _parsing(path, place, stream):
         root = ElementIterator.from_file(SimpleNamespace(read=stream.read1))  # what there is before a cut
         dump = Dump.from_element(root)
         yield site_of(dump.site_info)
@@ -140,13 +143,21 @@ def _newest(page: Any) -> _Source:
 
 
 @contextmanager
-def _parsing(path: Path, place: Callable[[], str]) -> Iterator[None]:
+def _parsing(path: Path, place: Callable[[], str], stream: BufferedReader) -> Iterator[None]:
     """Turn what mwxml says about broken dumps into CorpusError."""
     from mwxml.errors import MalformedXML
 
     try:
         yield
     except ParseError as error:
+        _read_on(stream)
         raise CorpusError(path, f"broken XML: {str(error)[:200]}", place()) from error
     except (MalformedXML, AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorpusError(path, f"not as MediaWiki writes a dump: {str(error)[:200]}", place()) from error
+
+
+def _read_on(stream: BufferedReader) -> None:
+    """Read to the end of the block at hand: where compressed data is damaged, that is what is wrong, not the XML."""
+    left = 2 * _BLOCK
+    while left > 0 and (chunk := stream.read1(left)):
+        left -= len(chunk)

@@ -21,7 +21,7 @@ class Article:
         title: what it is about.
         text: the whole text; may be empty, such articles are skipped and counted.
         source: where it can be read (an address), or the name of the file that it came from.
-        whole: it is a passage already and is not cut, however many words it has.
+        whole: it is a passage already, which its source alone names, and is not cut, however many words it has.
     """
 
     title: str
@@ -35,7 +35,8 @@ class Passage:
     """A stretch of one article.
 
     Attributes:
-        id: ``p_`` and 12 hex digits, the digest of source, title and start: the same in every build.
+        id: ``p_`` and 12 hex digits, the digest of source, title and start: the same in every build. Where a corpus has
+            passages with ids of their own, which are in the source, that of the source alone.
         title: the article's title.
         text: ``article.text[start:end]``, exactly.
         source: the article's source.
@@ -102,7 +103,7 @@ def split_article(article: Article, words: int = WORDS_PER_PASSAGE) -> Iterator[
     found = _WORD.finditer(article.text)
     while group := list(islice(found, None if article.whole else words)):
         start, end = group[0].start(), group[-1].end()
-        name = passage_id(article.source, article.title, start)
+        name = passage_id(article.source, "", 0) if article.whole else passage_id(article.source, article.title, start)
         yield Passage(name, article.title, article.text[start:end], article.source, start, end)
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -85,6 +85,8 @@ def cut_corpus(root: Path, source: Source, watch: Watch = unwatched) -> Iterator
         IndexStorageError: the disk does not take the passages.
     """
     directory = root / _CUT / source.stamp()
+    with storing(directory):
+        _sweep(directory.parent)
     with storing(directory), _sole_reader(directory):
         yield _read_cut(directory, source.words) or _write_cut(directory, source, watch)
         shutil.rmtree(directory, ignore_errors=True)
@@ -103,12 +105,25 @@ def _read_cut(directory: Path, words: int) -> Cut | None:
 def _write_cut(directory: Path, source: Source, watch: Watch) -> Cut:
     skips = Skips()
     corpus, articles = open_corpus(source.path, source.kind, skips)
-    split = write_passages(_heard(articles, watch), directory, source.words)
-    if not split.passages:
-        raise CorpusError(source.path, f"there is no text in it ({split.empty} empty articles; left out: {skips})")
+    try:
+        split = write_passages(_heard(articles, watch), directory, source.words)
+        if not split.passages:
+            raise CorpusError(source.path, f"there is no text in it ({split.empty} empty articles; left out: {skips})")
+    except BaseException:  # nothing can be taken up in the middle of a file
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
     fields = {"corpus": asdict(corpus), "skipped": skips.counts}
     replace_file(directory / _CORPUS_FILE, json.dumps(fields, ensure_ascii=False).encode())
     return Cut(corpus, replace(split, skipped=skips.counts), source.words)
+
+
+def _sweep(cuts: Path) -> None:
+    """Remove what killed builds left of reading; what they had finished stays."""
+    for left in cuts.iterdir() if cuts.exists() else ():
+        if left.is_dir() and not (left / _CORPUS_FILE).exists():
+            with suppress(BlockingIOError), _sole_reader(left, fcntl.LOCK_NB):
+                if not (left / _CORPUS_FILE).exists():
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def _heard(articles: Iterator[Article], watch: Watch) -> Iterator[Article]:
@@ -121,13 +136,15 @@ def _heard(articles: Iterator[Article], watch: Watch) -> Iterator[Article]:
 
 
 @contextmanager
-def _sole_reader(directory: Path) -> Iterator[None]:
-    """Hold a lock of this corpus, which the system takes back if the process dies."""
+def _sole_reader(directory: Path, waiting: int = 0) -> Iterator[None]:
+    """Hold a lock of this corpus, which the system takes back if the process dies.
+
+    Raises BlockingIOError with ``waiting`` LOCK_NB if another holds it."""
     path = directory.with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX | waiting)
             if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
                 continue  # another held it and removed it at its end
             try:

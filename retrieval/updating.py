@@ -35,7 +35,7 @@ class Updated:
         added: passages that are new, or stand under their id with another text.
         deleted: passages that are not in the corpus any more.
         embedded: how many of the added had to be embedded.
-        skipped: what the reader left out, by reason.
+        skipped: what was left out of the corpus, by reason.
     """
 
     manifest: Manifest
@@ -83,7 +83,8 @@ def update_index(
         shards = embed_new(root, name, added, encoder, watch)
         manifest = amend_index(root, version, add=added, vectors=shards, delete=gone)
         shutil.rmtree(root / SHARDS / name, ignore_errors=True)
-        return Updated(manifest, len(added), len(gone), shards.embedded, dict(cut.split.skipped))
+        skipped = {**cut.split.skipped, "empty articles": cut.split.empty, "repeated passages": cut.split.duplicates}
+        return Updated(manifest, len(added), len(gone), shards.embedded, skipped)
 
 
 @dataclass(frozen=True, eq=False)

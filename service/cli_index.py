@@ -145,7 +145,7 @@ def activate_version(
 
     if offline or home is not None:
         with _indexer(home) as indexer:
-            indexer.versions.activate(version)
+            indexer.activate(version)
             _say(f"{version} answers when the server starts next")
         return
     with server(url) as client:
@@ -157,7 +157,7 @@ def activate_version(
 def remove(
     versions: Annotated[list[str], typer.Argument(help="Versions; the active one is refused.")], *, home: Home = None
 ) -> None:
-    """Remove versions and what was kept to build them."""
+    """Remove versions and what was kept to build them; also of a build that was given up, by its name in .shards."""
     with _indexer(home) as indexer:
         for version in versions:
             indexer.remove(version)

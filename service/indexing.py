@@ -84,7 +84,9 @@ class Indexer:
         from retrieval.cutting import Source
         from retrieval.library import build_source_index, build_summaries
 
-        encoder, words = self._encoder(choices.device), choices.words or WORDS_PER_PASSAGE
+        words = choices.words or WORDS_PER_PASSAGE
+        _check_corpus(choices)
+        encoder = self._encoder(choices.device)
         if choices.path is None and words == WORDS_PER_PASSAGE:
             built = build_summaries(self.root, encoder, kind=choices.type, watch=self.watch)
         else:
@@ -102,10 +104,12 @@ class Indexer:
         from retrieval.cutting import Source
         from retrieval.updating import update_index
 
-        version, encoder = self.named(version), self._encoder(choices.device)
+        version = self.named(version)
         words = choices.words or self.versions.manifest(version).recipe.words_per_passage
         assert choices.path is not None
         source = Source(choices.path, choices.kind, words)
+        _check_corpus(choices)
+        encoder = self._encoder(choices.device)
         made = update_index(self.root, version, source, encoder, delete_missing, self.watch)
         changes = f"{made.added:,} passages new or changed, {made.deleted:,} deleted"
         vectors = _vectors(encoder, made.embedded, made.added - made.embedded)
@@ -151,11 +155,27 @@ class Indexer:
                 damaged.append((name, str(error)))
         return damaged
 
+    def activate(self, version: str) -> None:
+        """Let a version answer when the server starts next. Raises IndexMismatch if it would not open there."""
+        self.versions.open(version, self._encoder("cpu").identity)
+        self.versions.activate(version)
+
     def remove(self, version: str) -> None:
-        """Remove a version, and what was kept to build and search it."""
-        self.versions.remove(version)
-        for beside in (".shards", ".lexical"):
-            shutil.rmtree(self.root / beside / version, ignore_errors=True)
+        """Remove a version, and what was kept to build and search it; or what a build kept that was given up.
+
+        Raises UnknownIndex or ActiveIndex.
+        """
+        from index.errors import UnknownIndex
+        from index.manifest import VERSION_NAME
+
+        beside = [self.root / name / version for name in (".shards", ".lexical")]
+        try:
+            self.versions.remove(version)
+        except UnknownIndex:
+            if not VERSION_NAME.fullmatch(version) or not any(path.is_dir() for path in beside):
+                raise
+        for path in beside:
+            shutil.rmtree(path, ignore_errors=True)
 
     def _directories(self) -> list[Path]:
         return [path.parent for path in self.root.glob("*/manifest.json") if not path.parent.name.startswith(".")]
@@ -190,6 +210,14 @@ def described(version: ListedVersion) -> dict[str, Any]:
         "skipped": {"empty": manifest.skipped_empty, "duplicates": manifest.skipped_duplicates, **manifest.skipped},
         "active": version.active,
     }
+
+
+def _check_corpus(choices: Choices) -> None:
+    """Raises CorpusError for what can be told of a corpus by its head, before a model is loaded."""
+    from index.corpora import open_corpus
+
+    if choices.path is not None:
+        open_corpus(choices.path, choices.kind)
 
 
 _UNCHANGED = ("changes", "none; no version was made")

@@ -115,12 +115,12 @@ def show_indexes(indexes: Iterable[Document]) -> None:
 
 
 def show_versions(versions: Iterable[Document]) -> None:
-    """Versions on the disk."""
+    """Versions on the disk, the oldest first."""
     rows = [
-        (one["version"], f"{one['passages']:,}", one["type"], one["size"], one["built_at"], _status(one))
+        (one["version"], f"{one['passages']:,}", one["type"], one["size"], one["built_at"][:10], _status(one))
         for one in versions
     ]
-    show("Indexes", ("version", "passages", "type", "size", "built_at", "status"), rows)
+    show("Indexes", ("version", "passages", "type", "size", "built", "status"), rows)
 
 
 def _status(version: Document) -> str:

@@ -210,7 +210,9 @@ def test_the_error_of_a_shard_names_the_shard(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        ("enwiki-20260101-pages-articles.xml.bz2", "enwiki-20260101-pages-articles"),
+        ("enwiki-20260101-pages-articles.xml.bz2", "enwiki-20260101"),
+        ("enwiki-20260101-pages-articles-multistream12.xml-p1p2.bz2", "enwiki-20260101"),
+        ("pages-articles.xml", "pages-articles"),
         ("psgs_w100.tsv.gz", "psgs_w100"),
         ("Été à Köln (2).jsonl", "Ete-a-Koln-2"),
         ("東京.jsonl", "corpus"),

@@ -30,8 +30,10 @@ def test_every_row_becomes_one_passage(tmp_path: Path) -> None:
 
 
 def test_the_same_row_again_is_a_duplicate(tmp_path: Path) -> None:
-    """It is passed on, and splitting counts it."""
+    """It is passed on, and splitting counts it; also where another text stands under its id."""
     assert split_articles(read_dpr(written(tmp_path, HEADER + "1\ta\tA\n1\ta\tA\n"))).duplicates == 1
+    split = split_articles(read_dpr(written(tmp_path, HEADER + "1\ta\tA\n2\ta\tA\n1\tb\tB\n")))
+    assert ([passage.text for passage in split.passages], split.duplicates) == (["a", "a"], 1)
 
 
 def test_packing_does_not_change_ids(tmp_path: Path) -> None:

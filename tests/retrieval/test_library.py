@@ -145,6 +145,18 @@ def test_a_corpus_that_changes_is_read_again(words: WordEncoder, tmp_path: Path)
     assert list((root / ".passages").iterdir()) == []
 
 
+def test_a_broken_corpus_leaves_nothing_on_the_disk(words: WordEncoder, tmp_path: Path) -> None:
+    """What was read of it cannot be taken up; what a killed reader left goes with the next build of another corpus."""
+    root, path = tmp_path / "indexes", tmp_path / "a.jsonl"
+    path.write_text('{"title": "A", "text": "a"}\n{"title": "B"')
+    with pytest.raises(CorpusError, match="line 2"):
+        build_source_index(root, Source(path), words)
+    assert list((root / ".passages").iterdir()) == []
+    (root / ".passages" / "0123456789abcdef").mkdir()
+    assert build_source_index(root, lines(path, {"A": "one"}), words).embedded == 1
+    assert list((root / ".passages").iterdir()) == []
+
+
 @pytest.mark.parametrize("stage", ["reading", "embedding", "indexing"])
 def test_a_killed_build_goes_on_and_gives_the_same(words: WordEncoder, tmp_path: Path, stage: str) -> None:
     """After kill -9 in any stage the same call gives, byte for byte, the version of a build without a kill."""

@@ -157,6 +157,9 @@ def test_list_verify_and_remove(errata: Errata, home: Path, corpus: Path) -> Non
     assert errata("remove", second).exit_code == 0
     assert not (home / "indexes" / second).exists() and not (home / "indexes" / ".shards" / second).exists()
     refused(errata("remove", second), second)
+    (home / "indexes" / ".shards" / "given-up").mkdir(parents=True)
+    assert errata("remove", "given-up").exit_code == 0 and not (home / "indexes" / ".shards" / "given-up").exists()
+    refused(errata("remove", "../indexes"), "no index version")
 
 
 def test_compact_merges_what_was_added(errata: Errata, home: Path, corpus: Path, encoder: TinyEncoder) -> None:
@@ -170,12 +173,16 @@ def test_compact_merges_what_was_added(errata: Errata, home: Path, corpus: Path,
 
 
 def test_offline_activation_needs_no_server(errata: Errata, home: Path, corpus: Path) -> None:
-    """The pointer is set; a version that is not there is refused."""
+    """The pointer is set; a version that is not there is refused, and one that would not open."""
     built(errata("build", corpus))
     second = built(errata("build", write(corpus, {"A": "other"})))
     assert errata("activate", second, "--offline").exit_code == 0
     assert IndexVersions(home / "indexes").active() == second
     refused(errata("activate", "none-00000000", "--offline"), "none-00000000")
+    third = built(errata("build", write(corpus, {"A": "another"})))
+    (home / "indexes" / third / "offsets.u64").write_bytes(b"")
+    refused(errata("activate", third, "--offline"), "offsets.u64")
+    assert IndexVersions(home / "indexes").active() == second
 
 
 def test_an_interrupted_build_says_so_and_goes_on(
