@@ -16,6 +16,15 @@ DATE = (
 ABOUT = r"(?:about |over |around |approximately |nearly |more than )?"
 COUNT = r"(?:\d[\d,.]*(?: (?:million|billion|trillion))?|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
 SENTENCE = re.compile(r"(?<![A-Z])(?<!\b(?:St|Dr|Mr|Jr|Sr|vs|No|ca))(?<!\b(?:Mrs|e\.g|i\.e))[.!?]\s+(?=[A-Z\"“])")
+AFTER = re.compile(  # what stands behind a whole name or phrase
+    r"\s*(?:$|[^\w\s])|\s+(?:(?:and|or|but|of|in|on|at|to|from|by|for|with|as|who|which|that|when|where|while|during|after|"
+    r"before|until|since|is|was|are|were|has|had|have|the|a|an|than|into|through|under|over|because|\d{4})\b|"
+    r"[a-z]+(?:ed|ing)\b)"
+)
+VAGUE = re.compile(  # how a sentence begins that says little without those before it
+    r"(?:The|This|That|These|Those|His|Her|Its|Their|Such|Some|Other|Another|Many|Most|Both|Examples?|However|"
+    r"In (?:the|this))\b"
+)
 PRONOUN = re.compile(r"(?:He|She|It|They)\b(?: (?:also|later|then|often|eventually|subsequently))?\s+")
 BE = re.compile(r"\b(is|was|are|were)\b")
 PERSON = re.compile(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from retrieval.question_patterns import (
     ABOUT,
+    AFTER,
     ALIAS,
     BE,
     COUNT,
@@ -29,6 +30,7 @@ from retrieval.question_patterns import (
     PRONOUN,
     SENTENCE,
     STEM_OF,
+    VAGUE,
     VERB,
     YEAR,
 )
@@ -56,9 +58,15 @@ def make_questions(title: str, text: str, opening: bool = True) -> list[MadeQues
         clean = MadeQuestion(_tidy(made.text), made.answer.strip(" ,.;"))
         plausible = _least(clean, subject) <= len(clean.text.split()) <= 24 and 1 <= len(clean.answer.split()) <= 8
         told = clean.answer.casefold() in clean.text.casefold()
-        if plausible and not told and (clean.answer in text or clean.answer == subject):
+        if plausible and not told and (clean.answer == subject or _ends_well(clean.answer, text)):
             found.setdefault(clean.text.casefold(), clean)
     return list(found.values())
+
+
+def _ends_well(answer: str, text: str) -> bool:
+    """Whether it stands in the text without the rest of a longer name behind it ("English" of "English author")."""
+    ends = (match.end() for match in re.finditer(rf"(?<!\w){re.escape(answer)}", text))
+    return re.fullmatch(COUNT, answer) is not None or any(AFTER.match(text, end) for end in ends)
 
 
 def _least(made: MadeQuestion, subject: str) -> int:
@@ -79,7 +87,8 @@ def _all(subject: str, text: str, opening: bool) -> Iterator[MadeQuestion]:
     for number, sentence in enumerate(SENTENCE.split(flat)):
         said = _predicate(subject, sentence, first=opening and number == 0)
         if said is None:
-            yield from _echo(sentence)
+            if not VAGUE.match(sentence):
+                yield from _echo(sentence)
             continue
         plain = re.sub(r" ?\([^)]*\)", "", said)
         yield from _about_title(subject, plain, who)

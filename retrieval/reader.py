@@ -18,19 +18,13 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 class Thresholds:
     """Where a reader's probabilities become decisions; measured on questions set aside.
 
-    From ``concat`` and ``sequence`` on, ``NOT_TOLD`` is the answer; below ``sure``, sentences are quoted instead.
-
     Attributes:
-        concat: probability of ``NOT_TOLD`` behind all passages.
-        sequence: its mean probability over the passages, each alone, weighted by the prior: also for RAG-Token.
-        sure: probability of the answer's words behind all passages.
-        sure_marginal: their marginal probability over the passages.
+        not_told: probability of ``NOT_TOLD`` from which on it is the answer.
+        sure: probability of the answer's words below which sentences are quoted instead.
     """
 
-    concat: float
-    sequence: float
+    not_told: float
     sure: float
-    sure_marginal: float
 
 
 @dataclass(frozen=True)
@@ -40,15 +34,21 @@ class ReaderCard:
     Attributes:
         name: for people.
         base_digest: of the model that the factors belong to.
-        thresholds: for "not in the index".
+        together: thresholds where it reads the sentences nearest to the question in one prompt.
+        alone: thresholds where it reads every passage alone, and probabilities are marginal over the passages.
         temperature: τ of the prior p(z|x) ∝ exp(d(z)·q(x)/τ).
+        sentences: how many it reads together.
+        sentences_each: how many it reads of each passage alone.
         training: how it was made, and on what.
     """
 
     name: str
     base_digest: str
-    thresholds: Thresholds
+    together: Thresholds
+    alone: Thresholds
     temperature: float
+    sentences: int = 5
+    sentences_each: int = 3
     training: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -60,11 +60,14 @@ def read_card(folder: Path) -> ReaderCard:
     path = folder / CARD
     try:
         fields = json.loads(path.read_bytes())
-        card = ReaderCard(**{**fields, "thresholds": Thresholds(**fields["thresholds"])})
+        thresholds = {name: Thresholds(**fields[name]) for name in ("together", "alone")}
+        card = ReaderCard(**{**fields, **thresholds})
+        limits = [card.temperature, *vars(card.together).values(), *vars(card.alone).values()]
+        sound = min(limits) > 0 and max(limits[1:]) <= 1 and min(card.sentences, card.sentences_each) >= 1
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AdapterError(f"{path}: not a reader: {error}") from error
-    if not (card.temperature > 0 and all(0 < least <= 1 for least in asdict(card.thresholds).values())):
-        raise AdapterError(f"{path}: thresholds in (0, 1] and a temperature above 0 expected")
+    if not sound:
+        raise AdapterError(f"{path}: thresholds in (0, 1], a temperature above 0 and at least one sentence expected")
     return card
 
 

@@ -1,69 +1,109 @@
-"""How a reader does on questions that it has not seen, and from where on it is taken to say "not in the index"."""
+"""How a reader does on questions that it has not seen, and where its thresholds belong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from index.passages import Passage
 from retrieval.reader import Thresholds
-from retrieval.reading import NOT_TOLD, EncodeAnswer, EncodePrompt, prompt_text
-from retrieval.reading_lessons import KnownQuestion
+from retrieval.scoring import contained, exact_match
 
-SHOWN = 5  # passages, as an answer gets them when nothing else is asked for
 FALSE_ANSWERS = 0.15  # share of questions that no passage answers, to which an answer may be given all the same
+SURE = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
 TEMPERATURES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
 
 
-@dataclass(frozen=True, eq=False)
-class ReadingExamination:
-    """Asks a model, under whatever factors it carries, whether passages tell.
+@dataclass(frozen=True)
+class Examined:
+    """What a reader made of a question that it had to answer.
 
     Attributes:
-        model: a causal LM of transformers.
-        passages: of the index, by row.
-        product: the inner products of a question with passages, (text, rows) → (k,).
+        answers: right ones.
+        told: whether a passage of the index tells one.
+        text: the reader's words.
+        log_probability: of these words.
+        not_told: probability that passages do not tell, as the reader sees it.
+        quoted: the sentences that would be quoted instead.
     """
 
-    model: Any
-    passages: Sequence[Passage]
-    product: Callable[[str, Sequence[int]], Tensor]
-    encode_prompt: EncodePrompt
-    encode_answer: EncodeAnswer
+    question: str
+    answers: tuple[str, ...]
+    told: bool
+    text: str
+    log_probability: float
+    not_told: float
+    quoted: str
 
-    @torch.inference_mode()
-    def not_told(self, question: str, rows: Sequence[int]) -> float:
-        """p("not in the index" begins the answer | question, passages)."""
-        ids = self.encode_prompt(prompt_text(question, [self.passages[row] for row in rows]))
-        logits: Tensor = self.model(input_ids=torch.tensor([ids]), use_cache=False, logits_to_keep=1).logits[0, -1]
-        return float(torch.softmax(logits.float(), -1)[self.encode_answer(NOT_TOLD)[0]])
+    def under(self, thresholds: Thresholds) -> str | None:
+        """What is answered; None for "not in the index"."""
+        if self.not_told >= thresholds.not_told:
+            return None
+        return self.text if self.log_probability >= math.log(thresholds.sure) else self.quoted
 
-    def thresholds(self, in_vain: Sequence[KnownQuestion], temperature: float) -> Thresholds:
-        """So that of these questions, which no passage answers, the share FALSE_ANSWERS would be answered."""
-        together = [self.not_told(one.text, one.hits[:SHOWN]) for one in in_vain]
-        alone = [self._mean_not_told(one, temperature) for one in in_vain]
-        concat, sequence = (float(np.quantile(found, FALSE_ANSWERS)) for found in (together, alone))
-        return Thresholds(round(concat, 4), round(sequence, 4))
 
-    def temperature(self, told: Sequence[KnownQuestion]) -> float:
-        """τ under which the prior p(z|x) ∝ exp(d(z)·q(x)/τ) gives passages that tell the highest mean likelihood."""
-        found = [one for one in told if set(one.told) & set(one.hits[:SHOWN])]
-        telling = [torch.tensor([row in one.told for row in one.hits[:SHOWN]]) for one in found]
-        products = [self.product(one.text, one.hits[:SHOWN]) for one in found]
+@dataclass(frozen=True)
+class ReadingFigures:
+    """Shares in 0..1.
 
-        def likelihood(temperature: float) -> float:
-            priors = [torch.softmax(own / temperature, 0) for own in products]
-            return float(np.mean([float(prior[own].sum().log()) for prior, own in zip(priors, telling, strict=True)]))
+    Attributes:
+        exact_match: of the told questions, those answered with exactly a right answer, by the official normalisation.
+        contained: those with a right answer in what was said.
+        answered: those that were answered at all.
+        false_answers: of the questions that are not told, those that were answered.
+        told, untold: how many there are of each.
+    """
 
-        return max(TEMPERATURES, key=likelihood) if found else 0.05
+    exact_match: float
+    contained: float
+    answered: float
+    false_answers: float
+    told: int
+    untold: int
 
-    def _mean_not_told(self, question: KnownQuestion, temperature: float) -> float:
-        """Σ_z p(z|x) p("not in the index" | x, z)."""
-        rows = question.hits[:SHOWN]
-        prior = torch.softmax(self.product(question.text, rows) / temperature, 0)
-        return float(prior @ torch.tensor([self.not_told(question.text, [row]) for row in rows]).to(prior))
+
+def reading_figures(examined: Sequence[Examined], thresholds: Thresholds) -> ReadingFigures:
+    """How a reader does under these thresholds."""
+    told = [(one.answers, one.under(thresholds)) for one in examined if one.told]
+    said = [(answers, text) for answers, text in told if text is not None]
+    untold = [one.under(thresholds) for one in examined if not one.told]
+    return ReadingFigures(
+        exact_match=sum(exact_match(text, answers) for answers, text in said) / max(1, len(told)),
+        contained=sum(contained(text, answers) for answers, text in said) / max(1, len(told)),
+        answered=len(said) / max(1, len(told)),
+        false_answers=sum(text is not None for text in untold) / max(1, len(untold)),
+        told=len(told),
+        untold=len(untold),
+    )
+
+
+def best_thresholds(examined: Sequence[Examined]) -> Thresholds:
+    """``not_told`` answers FALSE_ANSWERS of the untold; ``sure`` makes the sum of exact match and contained highest."""
+    untold = [one.not_told for one in examined if not one.told]
+    not_told = round(float(np.quantile(untold, FALSE_ANSWERS)), 4) if untold else 0.5
+
+    def right(thresholds: Thresholds) -> float:
+        figures = reading_figures(examined, thresholds)
+        return figures.exact_match + figures.contained
+
+    return max((Thresholds(min(max(not_told, 1e-4), 1.0), sure) for sure in SURE), key=right)
+
+
+def best_temperature(products: Sequence[Sequence[float]], telling: Sequence[Sequence[bool]]) -> float:
+    """τ under which p(z|x) ∝ exp(d(z)·q(x)/τ) gives passages that tell the highest mean log-likelihood.
+
+    Args:
+        products: inner products of each question's passages, (n, k).
+        telling: which of these passages tell, (n, k); at least one in each row.
+    """
+
+    def likelihood(temperature: float) -> float:
+        found = []
+        for own, told in zip(products, telling, strict=True):
+            prior = np.exp((np.array(own) - max(own)) / temperature)
+            found.append(math.log(prior[np.array(told)].sum() / prior.sum()))
+        return float(np.mean(found))
+
+    return max(TEMPERATURES, key=likelihood) if products else 0.05

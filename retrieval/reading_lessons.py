@@ -1,4 +1,4 @@
-"""Lessons for a reader: passages as a retriever finds them, and questions, some of which they do not answer."""
+"""Lessons for a reader: excerpts as a retriever finds them, and questions, some of which they do not answer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from index.passages import Passage
+from retrieval.excerpts import excerpt, split_sentences
 from retrieval.reading import NOT_TOLD, Exchange, Lesson
 
 SHOWN = {1: 0.2, 2: 0.1, 3: 0.3, 5: 0.4}  # passages in a lesson, and how often
 EXCHANGES = 8  # in a lesson, at most
 UNTOLD = 0.3  # share of exchanges whose question the passages do not answer, about
+SENTENCES = 3, 8  # that are near to the first question, least and most
+TOLD = 0.7  # how often a sentence that answers another question is shown too
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,16 @@ class LessonMaker:
         (first,) = draw.choices(self.kinds[kind], self.weights[kind])
         told = bool(first.told) and draw.random() > UNTOLD / 2
         (k,) = draw.choices([*SHOWN], [*SHOWN.values()])
-        rows = self._shown(first, k, told, draw)
-        questions = {one.text: one for one in (first, *self._others(rows, draw))}
-        exchanges = [self._exchange(one, rows, draw) for one in list(questions.values())[:EXCHANGES]]
-        clear = [exchange for exchange in exchanges if exchange is not None]
+        rows = self._rows(first, k, told, draw)
+        asked = {one.text: one for one in (first, *self._others(rows, draw))}
+        questions = list(asked.values())[:EXCHANGES]
+        shown = self._excerpts(questions, rows, told, draw)
+        exchanges = [self._exchange(one, shown, draw) for one in questions]
+        clear = _balanced([exchange for exchange in exchanges if exchange is not None])
         draw.shuffle(clear)
-        return Lesson(tuple(self.passages[row] for row in rows), tuple(clear))
+        return Lesson(tuple(excerpt(self.passages[row], places) for row, places in shown.items()), tuple(clear))
 
-    def _shown(self, question: KnownQuestion, k: int, told: bool, draw: random.Random) -> list[int]:
+    def _rows(self, question: KnownQuestion, k: int, told: bool, draw: random.Random) -> list[int]:
         """What the retriever finds, with a passage that answers or without any."""
         if not told:
             return [row for row in question.hits if row not in question.told][:k] or [question.hits[0]]
@@ -96,14 +101,50 @@ class LessonMaker:
         untold = round(EXCHANGES * UNTOLD)
         return _some(about, EXCHANGES - untold, draw) + _some(besides, untold, draw)
 
-    def _exchange(self, question: KnownQuestion, rows: Sequence[int], draw: random.Random) -> Exchange | None:
-        """The question with its answer here; None where it is unclear whether the passages give it."""
-        texts = " ".join(f"{self.passages[row].title} {self.passages[row].text}" for row in rows)
+    def _excerpts(
+        self, questions: Sequence[KnownQuestion], rows: Sequence[int], told: bool, draw: random.Random
+    ) -> dict[int, set[int]]:
+        """By row, the places of shown sentences: the nearest to the first question, and those that tell, mostly."""
+        every = [(row, at, words) for row in rows for at, words in enumerate(split_sentences(self.passages[row].text))]
+        near = sorted(every, key=lambda one: -_common(questions[0].text, one[2]) - draw.random())
+        shown = {(row, at) for row, at, _ in near[: draw.randint(*SENTENCES)]}
+        telling = [self._telling(one, row) for one in questions for row in one.told if row in rows]
+        for n, place in enumerate(telling):
+            if (n == 0 and told) or draw.random() < TOLD:
+                shown.add(place)
+        return {row: {at for own, at in shown if own == row} for row in rows if any(own == row for own, _ in shown)}
+
+    def _telling(self, question: KnownQuestion, row: int) -> tuple[int, int]:
+        """Where a passage that tells does so: the sentence with an answer that has most in common with the question."""
+        passage = self.passages[row]
+        found = [
+            (any(_holds(words, answer) for answer in question.answers), _common(question.text, words), -at)
+            for at, words in enumerate(split_sentences(passage.text))
+        ]
+        return row, -max(found)[2]
+
+    def _exchange(self, question: KnownQuestion, shown: Mapping[int, set[int]], draw: random.Random) -> Exchange | None:
+        """The question with its answer here; None where it is unclear whether the sentences give it."""
+        passages = [excerpt(self.passages[row], places) for row, places in shown.items()]
+        texts = " ".join(f"{passage.title} {passage.text}" for passage in passages)
         there = [answer for answer in question.answers if _holds(texts, answer)]
         asked = _spelled(question.text, draw)
-        if set(question.told) & set(rows):
+        telling = [self._telling(question, row) for row in question.told if row in shown]
+        if any(at in shown[row] for row, at in telling):
             return Exchange(asked, there[0] if there else question.answers[0])
         return None if there else Exchange(asked, NOT_TOLD)
+
+
+def _balanced(exchanges: Sequence[Exchange]) -> list[Exchange]:
+    """No more that are not told than half of those that are, but for the only one."""
+    told = [one for one in exchanges if one.answer != NOT_TOLD]
+    return told + [one for one in exchanges if one.answer == NOT_TOLD][: max(1, len(told) // 2)]
+
+
+def _common(question: str, sentence: str) -> int:
+    """How many words of a question a sentence has, by their beginnings."""
+    words, others = ({word[:6] for word in re.findall(r"\w{4,}", text.lower())} for text in (question, sentence))
+    return len(words & others)
 
 
 def _some(found: Sequence[KnownQuestion], n: int, draw: random.Random) -> list[KnownQuestion]:

@@ -39,7 +39,7 @@ def evaluate_rag(
     sample: Annotated[int, typer.Option(min=0, help="Draw this many of the questions; 0: all of them.")] = 200,
     seed: Annotated[int, typer.Option(help="Which questions are drawn.")] = 2026,
     k: Annotated[int, typer.Option("-k", "--k", min=1, max=100, help="Passages for each answer.")] = 5,
-    max_tokens: Annotated[int, typer.Option(min=1, help="An answer ends after this many tokens.")] = 32,
+    max_tokens: Annotated[int, typer.Option(min=1, help="An answer ends after this many tokens.")] = 128,
     edits: Annotated[
         int,
         typer.Option(

@@ -1,4 +1,4 @@
-"""``errata train-reader``."""
+"""``errata train-reader`` and ``errata examine-reader``."""
 
 from __future__ import annotations
 
@@ -43,3 +43,36 @@ def train_reader(
         )
         inputs = ReaderInputs(tuple(questions), facts, index)
         train_reader_command(inputs, out, config, Settings(home=home) if home else Settings(), resume)
+
+
+@app.command("examine-reader")
+def examine_reader(
+    questions: Annotated[
+        list[Path], typer.Argument(help='JSON lines {"question", "answer": […]}, as NQ-open has them.')
+    ],
+    reader: Annotated[Path | None, typer.Option(help="Its folder (default: the one that the service uses).")] = None,
+    parts: Annotated[str, typer.Option(help="Parts of the questions: train, tune and test, by commas.")] = "tune,test",
+    sentences: Annotated[
+        int | None, typer.Option(min=1, help="Read this many sentences together, not as the card says.")
+    ] = None,
+    sentences_each: Annotated[
+        int | None, typer.Option(min=1, help="Read this many of each passage alone, not as the card says.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Measure thresholds on the part tune, and write them to the card.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Every answer, as JSON lines.")] = None,
+    home: Annotated[Path | None, typer.Option(help="Where everything is kept (default: ERRATA_HOME).")] = None,
+) -> None:
+    """Ask a reader questions set aside: how often it is right, and how often it answers what no passage tells."""
+    from service.reader_report import PARTS, ReportChoices, examine_reader_command
+    from service.settings import Settings
+
+    if unknown := [part for part in parts.split(",") if part not in PARTS]:
+        raise typer.BadParameter(f"--parts: there is no {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    with told():
+        settings = Settings(home=home) if home else Settings()
+        chosen = settings.model_copy(update={"reader": str(reader)}) if reader else settings
+        named = tuple(part for part in PARTS if part in parts.split(","))
+        choices = ReportChoices(named, sentences, sentences_each, write=write)
+        examine_reader_command(questions, choices, chosen, out)

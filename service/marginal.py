@@ -72,17 +72,21 @@ class WhereTold:
         opens: the token that "not in the index" begins with.
         prior: p(z|x).
         least: the threshold.
+        hears: is told that probability.
     """
 
     model: NextTokens
     opens: int
     prior: Tensor
     least: float
+    hears: Callable[[float], None]
 
     def read(self, prompts: Sequence[Tokens], room: int) -> Steps[Trees]:
         """Raises NotTold where it is not."""
         trees = yield from self.model.read(prompts, room)
-        if float(self.prior @ trees.first[:, self.opens].exp().to(self.prior)) >= self.least:
+        probability = float(self.prior @ trees.first[:, self.opens].exp().to(self.prior))
+        self.hears(probability)
+        if probability >= self.least:
             raise NotTold
         return _Telling(trees, self.opens)
 
@@ -132,27 +136,32 @@ class Marginaliser:
                 if (piece := "" if stream.stopped else stream.push(token)) and on_text:
                     on_text(piece)
 
-        prior = tuple(log_prior.exp().tolist())
+        prior, opening = tuple(log_prior.exp().tolist()), list[float]()
         try:
-            decoded = in_steps(self._steps(query, prompts, log_prior), self._within(changes), heard)
+            decoded = in_steps(self._steps(query, prompts, log_prior, opening.append), self._within(changes), heard)
         except NotTold:
             heard(tuple(self.tokenizer(NOT_TOLD, add_special_tokens=False)["input_ids"]))
             decoded = None
         if (piece := stream.rest()) and on_text:
             on_text(piece)
         if decoded is None:
-            return Generation(stream.text, "stop", sum(map(len, prompts)), 1), Marginal(prior, prior)
+            made = Generation(stream.text, "stop", sum(map(len, prompts)), 1, opening_probability=opening[0])
+            return made, Marginal(prior, prior)
         reason = "stop" if stream.stopped else decoded.finish_reason
         made = Generation(
-            stream.text, reason, decoded.prompt_tokens, decoded.completion_tokens, decoded.log_probability
-        )
+            stream.text, reason, decoded.prompt_tokens, decoded.completion_tokens, decoded.log_probability,
+            *opening,
+        )  # fmt: skip
         return made, Marginal(decoded.weights, decoded.prior)
 
-    def _steps(self, query: AskQuery, prompts: Sequence[Prompt], log_prior: Tensor) -> Steps[Decoded]:
+    def _steps(
+        self, query: AskQuery, prompts: Sequence[Prompt], log_prior: Tensor, hears: Callable[[float], None]
+    ) -> Steps[Decoded]:
         params = DecodingParams(self.end_tokens, BEAMS, query.params.max_tokens, n_best=1)
         model: NextTokens = self.next_tokens
         if self.reader:
-            model = WhereTold(model, self.reader.opens, log_prior.exp(), self.reader.card.thresholds.sequence)
+            least = self.reader.card.alone.not_told
+            model = WhereTold(model, self.reader.opens, log_prior.exp(), least, hears)
         if query.mode == "token":
             return rag_token(model, prompts, log_prior.tolist(), params)
         return rag_sequence(model, prompts, log_prior.tolist(), params, query.decoding)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from editing.verify import normalise
 from index.passages import Hit
-from retrieval.quoting import Quote, quote
+from retrieval.excerpts import Quote, RankedSentences, rank_sentences
 from retrieval.reading import NOT_TOLD
 from retrieval.retriever import Retriever
 from service.compute import ComputeThread
@@ -17,6 +17,9 @@ from service.marginal import NOTHING, Marginal, Marginaliser
 from service.prompt import PromptBuilder
 from service.reading import ServedReader
 from service.usecases import AskQuery, OnPiece
+
+QUOTED = 3  # sentences, at most
+_UNTOLD = normalise(NOT_TOLD).split(" ", 1)[1]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Read:
         shown: the passages that were read, best first.
         marginal: weights of them, in the modes that marginalise.
         quoted: the sentences that stand for an answer of which the reader is not sure.
+        log_probability: of the answer's words; marginal over the passages in the modes that marginalise.
+        not_told: probability that the passages do not tell, as a trained reader sees it.
     """
 
     text: str
@@ -36,6 +41,8 @@ class Read:
     shown: Sequence[Hit]
     marginal: Marginal = NOTHING
     quoted: Quote | None = None
+    log_probability: float = 0.0
+    not_told: float = 0.0
 
     @property
     def told(self) -> bool:
@@ -56,6 +63,12 @@ class PassageReader:
         self.engine, self.prompts, self.compute = engine, prompts, compute
         self.marginaliser, self.reader = marginaliser, reader
 
+    def under(self, reader: ServedReader) -> PassageReader:
+        """The same with another reader, or with other thresholds."""
+        other = self.marginaliser
+        marginaliser = Marginaliser(other.model, other.tokenizer, other.end_tokens, self.compute, reader)
+        return PassageReader(self.engine, self.prompts, self.compute, marginaliser, reader)
+
     def read(
         self, retriever: Retriever, query: AskQuery, hits: Sequence[Hit], edits: Sequence[Changes],
         on_text: OnPiece | None,
@@ -67,55 +80,60 @@ class PassageReader:
         """
         if self.reader is None:
             return self._model_reads(query, hits, edits, on_text)
-        scored = self._model_reads(query, hits, [self.reader, *edits], None)
-        unsure = scored.told and not self._sure(scored, query)
-        read = self._quoting(scored, retriever, query) if unsure else scored
+        read = self._sentences_read(self.reader, retriever, query, hits, edits)
         if on_text and read.text:
             on_text(read.text)
         return read
 
+    def _sentences_read(
+        self, reader: ServedReader, retriever: Retriever, query: AskQuery, hits: Sequence[Hit], edits: Sequence[Changes]
+    ) -> Read:
+        """What the trained reader makes of the sentences that are nearest to the question."""
+        card, together = reader.card, query.mode == "concat"
+        ranked = self.compute.run(rank_sentences, query.question, hits, retriever.encoder)
+        shown = ranked.excerpts(card.sentences) if together else ranked.excerpts_of_each(card.sentences_each)
+        if not shown:
+            return Read(NOT_TOLD, "stop", 0, 0, hits)
+        made = self._model_reads(query, shown, [reader, *edits], None)
+        whole = {hit.rank: hit for hit in hits}
+        read = replace(made, shown=hits if together else [whole[hit.rank] for hit in made.shown])
+        thresholds = card.together if together else card.alone
+        if read.not_told >= thresholds.not_told or normalise(read.text).endswith(_UNTOLD):
+            return replace(read, text=NOT_TOLD, finish_reason="stop")
+        drawn = query.params.temperature > 0  # as was asked: such an answer need not be likely
+        sure = drawn or read.log_probability >= math.log(thresholds.sure)
+        return read if sure else self._quoting(read, ranked, query)
+
     def _model_reads(
         self, query: AskQuery, hits: Sequence[Hit], changes: Sequence[Changes], on_text: OnPiece | None
-    ) -> _Scored:
+    ) -> Read:
         if query.mode == "concat" or not hits:
             return self._together(query, hits, changes, on_text)
         prompts = self.prompts.with_each_passage(query.question, hits, query.params.max_tokens)
         shown = hits[: len(prompts)]
         made, marginal = self.marginaliser.decode(query, prompts, shown, changes, on_text)
-        return _scored(made, shown, marginal)
+        return _read(made, shown, marginal)
 
     def _together(
         self, query: AskQuery, hits: Sequence[Hit], changes: Sequence[Changes], on_text: OnPiece | None
-    ) -> _Scored:
+    ) -> Read:
         prepared, count = self.prompts.with_passages(query.question, hits, query.params.max_tokens)
         params = self.reader.params(query.params) if self.reader else query.params
         piece = (lambda _, text: on_text(text)) if on_text else None
         (made,) = self.engine.generate([prepared.ids], [changes], params, piece)
-        return _scored(made, hits[:count], NOTHING)
+        return _read(made, hits[:count], NOTHING)
 
-    def _sure(self, read: _Scored, query: AskQuery) -> bool:
-        """Whether the words stand as they are: they are likely enough, or were drawn by chance, as was asked."""
-        assert self.reader is not None
-        thresholds = self.reader.card.thresholds
-        least = thresholds.sure if query.mode == "concat" else thresholds.sure_marginal
-        return query.params.temperature > 0 or read.log_probability >= math.log(least)
-
-    def _quoting(self, read: _Scored, retriever: Retriever, query: AskQuery) -> Read:
-        """The nearest sentences instead, where they are not more than was asked for."""
-        found = self.compute.run(quote, query.question, read.shown, retriever.encoder)
-        tokens = len(self.prompts.encoder.raw(found.text)) if found else 0
-        if found is None or tokens > query.params.max_tokens or any(stop in found.text for stop in query.params.stop):
-            return read
-        return replace(read, text=found.text, finish_reason="stop", quoted=found)
+    def _quoting(self, read: Read, ranked: RankedSentences, query: AskQuery) -> Read:
+        """The nearest sentences instead, as many as fit what was asked for."""
+        for found in filter(None, map(ranked.quote, range(QUOTED, 0, -1))):
+            short = len(self.prompts.encoder.raw(found.text)) <= query.params.max_tokens
+            if short and not any(stop in found.text for stop in query.params.stop):
+                return replace(read, text=found.text, finish_reason="stop", quoted=found)
+        return read
 
 
-@dataclass(frozen=True)
-class _Scored(Read):
-    log_probability: float = 0.0
-
-
-def _scored(made: Generation, shown: Sequence[Hit], marginal: Marginal) -> _Scored:
-    return _Scored(
+def _read(made: Generation, shown: Sequence[Hit], marginal: Marginal) -> Read:
+    return Read(
         made.text, made.finish_reason, made.prompt_tokens, made.completion_tokens, shown, marginal,
-        log_probability=made.log_probability,
+        log_probability=made.log_probability, not_told=made.opening_probability,
     )  # fmt: skip

@@ -112,7 +112,7 @@ class Run:
         """Everything that was measured. ``every``: questions whose answers serve as wrong ones."""
         if self.choices.edits and self.served.model().editor is None:
             raise NotReady(f"there is no editor for {self.served.model().base_model}, so nothing can be corrected")
-        retriever = _opened(self.served.library)
+        retriever = opened(self.served.library)
         index = _described(retriever.index.manifest)
         with self._task("looking for the answers") as progress:
             told = answerable(self.questions, retriever.index.passages, progress)
@@ -192,7 +192,7 @@ def searching(retriever: Retriever, how: str) -> SearchMany:
     return lambda queries, k: retriever.search_many(queries, k, kind)
 
 
-def _opened(library: Library) -> Retriever:
+def opened(library: Library) -> Retriever:
     """The retriever of the active version; waits while the index is built. Raises IndexNotReady."""
     while not library.is_open:
         if library.failure:

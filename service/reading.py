@@ -25,16 +25,18 @@ class ServedReader:
         digest: of its factors.
         deltas: by module name, as of an edit.
         opens: the token that "not in the index" begins with.
+        folder: where it lies.
     """
 
     card: ReaderCard
     digest: str
     deltas: Deltas = field(repr=False)
     opens: int
+    folder: Path = Path()
 
     def params(self, asked: SamplingParams) -> SamplingParams:
         """With which it answers from all passages at once, or says that they do not tell."""
-        return replace(asked, opening=Opening(self.opens, self.card.thresholds.concat))
+        return replace(asked, opening=Opening(self.opens, self.card.together.not_told))
 
 
 def open_reader(choice: str | None, base: BaseModel) -> ServedReader | None:
@@ -43,9 +45,7 @@ def open_reader(choice: str | None, base: BaseModel) -> ServedReader | None:
     Raises:
         AdapterError: the chosen one is damaged, or made for another model.
     """
-    if choice == NO_READER:
-        return None
-    folder = Path(choice).expanduser() if choice else find_reader(base.digest)
+    folder = _folder(choice, base.digest)
     if folder is None:
         return None
     card = read_card(folder)
@@ -59,4 +59,10 @@ def open_reader(choice: str | None, base: BaseModel) -> ServedReader | None:
         name: LowRankDelta(A.detach().to(base.model.dtype), B.detach().to(base.model.dtype)) for name, A, B in pairs
     }
     opens = PromptEncoder(base.tokenizer).target(NOT_TOLD, spaced=False)[0]
-    return ServedReader(card, reader_digest(folder), deltas, opens)
+    return ServedReader(card, reader_digest(folder), deltas, opens, folder)
+
+
+def _folder(choice: str | None, base_digest: str) -> Path | None:
+    if choice == NO_READER:
+        return None
+    return Path(choice).expanduser() if choice else find_reader(base_digest)

@@ -222,6 +222,9 @@ class AskBody(Sampling):
     """A question that is answered from passages."""
 
     question: Worded = Field(description="The question.", examples=[Question])
+    max_tokens: int = Field(
+        128, ge=1, le=2**17, description="The answer has at most this many tokens (`finish_reason: length`)."
+    )
     k: int = Field(5, ge=1, le=1000, description="How many passages to give to the model.")
     mode: Mode = Field(
         "concat",

@@ -25,7 +25,7 @@ class Opening:
 
     Attributes:
         token: e.g. the first of "Not in the index."
-        least: its probability, from which on it begins the answer; below, it does not.
+        least: its probability, from which on it begins the answer; below, it does not. Above 1: it never does.
     """
 
     token: int
@@ -46,13 +46,19 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class Generation:
-    """One decoded answer. ``log_probability`` is that of its tokens under the model, whatever they were drawn by."""
+    """One decoded answer.
+
+    Attributes:
+        log_probability: of its tokens under the model, whatever they were drawn by.
+        opening_probability: with which the token of ``SamplingParams.opening`` would have begun it.
+    """
 
     text: str
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
     log_probability: float = 0.0
+    opening_probability: float = 0.0
 
 
 OnText = Callable[[int, str], None]  # (row, piece of text), called as soon as the piece is certain

@@ -19,7 +19,7 @@ from service.compute import ComputeThread
 from service.engines.forward import read, step
 from service.engines.joining import why_apart
 from service.engines.row import Row
-from service.engines.sampling import begin, sample
+from service.engines.sampling import begin, opening_probability, sample
 from service.engines.together import Together
 from service.errors import NotReady
 
@@ -140,6 +140,8 @@ class Batch:
                 self._take(row, own)
 
     def _take(self, row: Row, logits: Tensor) -> None:
+        if not row.tokens:
+            row.opening_probability = opening_probability(logits, row.params)
         choose = sample if row.tokens else begin
         token = choose(logits, row.params, row.draw)
         row.log_probability += float(logits[token] - logits.logsumexp(-1))

@@ -27,6 +27,7 @@ class Row:
         done: prompt tokens that are in the cache.
         tokens: the answer so far.
         log_probability: of those tokens.
+        opening_probability: see :class:`Generation`.
         left: nobody wants the rest. Any thread may set it.
     """
 
@@ -41,6 +42,7 @@ class Row:
     done: int = 0
     tokens: list[int] = field(default_factory=list)
     log_probability: float = 0.0
+    opening_probability: float = 0.0
     left: bool = False
     draw: torch.Generator | None = None
 
@@ -100,6 +102,7 @@ class Answer:
             len(self.row.prompt),
             self.count,
             self.row.log_probability,
+            self.row.opening_probability,
         )
 
     def _give(self, piece: str) -> None:

@@ -12,11 +12,16 @@ def begin(logits: Tensor, params: SamplingParams, generator: torch.Generator | N
     """The first token: :func:`sample`, but for ``params.opening``, which its probability alone decides on."""
     if params.opening is None:
         return sample(logits, params, generator)
-    if torch.softmax(logits, -1)[params.opening.token] >= params.opening.least:
+    if opening_probability(logits, params) >= params.opening.least:
         return params.opening.token
     others = logits.clone()
     others[params.opening.token] = -torch.inf
     return sample(others, params, generator)
+
+
+def opening_probability(logits: Tensor, params: SamplingParams) -> float:
+    """Of the token that ``params.opening`` names; 0 where it names none."""
+    return float(torch.softmax(logits, -1)[params.opening.token]) if params.opening else 0.0
 
 
 def sample(logits: Tensor, params: SamplingParams, generator: torch.Generator | None) -> int:

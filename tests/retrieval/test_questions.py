@@ -72,3 +72,19 @@ def test_a_passage_from_within_an_article_has_no_opening() -> None:
     """What stands before its first verb need not be the title's own description."""
     text = "The committee was founded in 1901 by Jane Roe."
     assert "when was X founded" not in asked("X", text, opening=False)
+
+
+def test_an_answer_is_a_whole_name() -> None:
+    """ "English" of "English author" answers no question about a book."""
+    made = asked(
+        "Emma", "Emma is a novel written by English author Jane Austen. It was published in London by John Murray."
+    )
+    assert "English" not in made.values()
+    assert "John Murray" in made.values()
+
+
+def test_a_sentence_that_needs_the_one_before_it_is_not_asked_about() -> None:
+    """ "The treaty was signed in what year" asks nothing by itself."""
+    text = "It is old. The treaty was signed by all the neighbours in 1815. Avaria has belonged to Borland since 1820."
+    made = asked("Avaria", text, opening=False)
+    assert not any(question.startswith("The treaty") for question in made)

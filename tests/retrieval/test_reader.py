@@ -11,7 +11,7 @@ from retrieval.errors import AdapterError
 from retrieval.lora import Lora
 from retrieval.reader import CARD, PRETRAINED, ReaderCard, Thresholds, find_reader, read_card, reader_digest
 
-CARD_OF = ReaderCard("one", "d" * 64, Thresholds(0.5, 0.6, 0.1, 0.05), 0.05, {"steps": 3})
+CARD_OF = ReaderCard("one", "d" * 64, Thresholds(0.5, 0.1), Thresholds(0.6, 0.05), 0.05, training={"steps": 3})
 
 
 def write(folder: Path, card: ReaderCard = CARD_OF) -> Path:
@@ -33,8 +33,9 @@ def test_a_reader_is_found_by_the_model_that_it_belongs_to(tmp_path: Path) -> No
     "change",
     [
         {"temperature": 0},
-        {"thresholds": {"concat": 0.5}},
-        {"thresholds": {**vars(CARD_OF.thresholds), "sure": 2}},
+        {"together": {"not_told": 0.5}},
+        {"alone": {"not_told": 0.5, "sure": 2}},
+        {"sentences": 0},
         {"extra": 1},
     ],
 )

@@ -30,7 +30,7 @@ def compute() -> Iterator[ComputeThread]:
 
 
 def reader(least: float, opens: int = 5) -> ServedReader:
-    card = ReaderCard("tiny", "d" * 64, Thresholds(least, least, 0.1, 0.1), 0.1)
+    card = ReaderCard("tiny", "d" * 64, Thresholds(least, 0.1), Thresholds(least, 0.1), 0.1)
     return ServedReader(card, "e" * 64, {}, opens)
 
 

@@ -1,0 +1,62 @@
+"""A reader is examined as it is served: on questions set aside, whatever it would rather not have answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from retrieval.excerpts import rank_sentences
+from retrieval.known_questions import Asked
+from retrieval.reader import ReaderCard, Thresholds
+from retrieval.reading_examination import Examined, best_temperature, best_thresholds
+from retrieval.reading_lessons import KnownQuestion
+from retrieval.retriever import Retriever
+from service.engines import SamplingParams
+from service.passage_reader import QUOTED, PassageReader
+from service.usecases import AskQuery, Mode
+
+SHOWN = 5  # passages, as an answer gets them when nothing else is asked for
+UNTOLD = 120  # questions that no passage answers, at most
+_OPEN = Thresholds(not_told=2.0, sure=1e-300)  # answers whatever the probabilities
+
+
+def questions_of(asked: Asked, untold: int = UNTOLD) -> list[KnownQuestion]:
+    """Those that are told, and some of those asked in vain."""
+    return [*asked.told, *asked.in_vain[:untold]]
+
+
+def examine(
+    passages: PassageReader, retriever: Retriever, questions: Sequence[KnownQuestion], mode: Mode,
+    asked: Callable[[], None] = lambda: None,
+) -> Iterator[Examined]:  # fmt: skip
+    """Ask a trained reader, with its thresholds open.
+
+    Args:
+        passages: with the reader.
+        asked: hears of every answer.
+    """
+    assert passages.reader is not None
+    card = replace(passages.reader.card, together=_OPEN, alone=_OPEN)
+    reading = passages.under(replace(passages.reader, card=card))
+    for one in questions:
+        hits = passages.compute.run(retriever.search, one.text, SHOWN)
+        read = reading.read(retriever, AskQuery(one.text, SamplingParams(), SHOWN, mode), hits, [], None)
+        quoted = passages.compute.run(rank_sentences, one.text, hits, retriever.encoder).quote(QUOTED)
+        yield Examined(
+            one.text, one.answers, bool(one.told), read.text, read.log_probability, read.not_told,
+            quoted.text if quoted else "",
+        )  # fmt: skip
+        asked()
+
+
+def measured(card: ReaderCard, together: Sequence[Examined], alone: Sequence[Examined]) -> ReaderCard:
+    """The card with the thresholds that fit what was found."""
+    return replace(card, together=best_thresholds(together), alone=best_thresholds(alone))
+
+
+def temperature(retriever: Retriever, told: Sequence[KnownQuestion]) -> float:
+    """τ of the prior, from questions of which it is known which passages tell."""
+    index, encoder = retriever.index, retriever.encoder
+    shown = [(one, one.hits[:SHOWN]) for one in told if set(one.told) & set(one.hits[:SHOWN])]
+    products = [(index.vectors_of(rows) @ encoder.encode_query(one.text)).tolist() for one, rows in shown]
+    return best_temperature(products, [[row in one.told for row in rows] for one, rows in shown])
