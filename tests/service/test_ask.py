@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,8 +13,9 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from index.passages import Hit, Passage
-from service.answering import cited
+from retrieval.reading import NOT_TOLD
 from service.app import create_app
+from service.citing import cited
 from service.settings import Settings
 from tests.real import correction, new_home
 
@@ -71,3 +73,52 @@ def test_an_edit_in_force_answers_before_the_passages(client: TestClient) -> Non
     assert client.post("/ask", json={**ask, "edits": "none"}).json()["answer"] == before["answer"]
     client.post("/rollback", json={"edit_id": made.json()["id"]})
     assert client.post("/ask", json=ask).json()["answer"] == before["answer"]
+
+
+@pytest.mark.parametrize("mode", ["concat", "sequence", "token"])
+def test_every_mode_answers_shortly_from_the_passages(client: TestClient, mode: str) -> None:
+    """The author and nothing else, resting on a passage that says it; weights where passages are marginalised."""
+    answer = client.post("/ask", json={"question": HAMLET, "k": 3, "mode": mode}).json()
+    assert (answer["answer"], answer["supported"], answer["mode"]) == ("William Shakespeare", True, mode)
+    assert answer["passages"][0]["cited"]
+    weights = [passage.get("weight") for passage in answer["passages"]]
+    assert weights == [None] * 3 if mode == "concat" else sum(weights) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["concat", "sequence", "token"])
+def test_what_nothing_retrieved_tells_is_said_to_be_missing(client: TestClient, mode: str) -> None:
+    """No passage is cited for it, and the reply says that it is not supported."""
+    question = "who played the bartender in season 4 of the soap opera Verdant Shores"
+    answer = client.post("/ask", json={"question": question, "mode": mode}).json()
+    assert (answer["answer"], answer["supported"]) == (NOT_TOLD, False)
+    assert not any(passage["cited"] for passage in answer["passages"])
+
+
+@pytest.mark.parametrize("mode", ["concat", "sequence"])
+def test_what_is_streamed_is_the_answer(client: TestClient, mode: str) -> None:
+    """Pieces, the whole answer, the end."""
+    reply = client.post("/ask", json={"question": HAMLET, "k": 2, "mode": mode, "stream": True})
+    events = [json.loads(line[6:]) for line in reply.text.splitlines() if line.startswith("data: {")]
+    assert "".join(event["text"] for event in events[:-1]) == events[-1]["answer"] == "William Shakespeare"
+    assert reply.text.rstrip().endswith("data: [DONE]")
+
+
+def test_an_edit_overrules_passages_and_says_which(client: TestClient) -> None:
+    """The answer follows the edit in every mode; the passage that says otherwise is named, with what it says."""
+    made = client.post("/edit", json=correction(HAMLET, "Bacon")).json()
+    for mode in ("concat", "token"):
+        answer = client.post("/ask", json={"question": HAMLET, "k": 2, "mode": mode}).json()
+        assert (answer["answer"], answer["edits_used"], answer["supported"]) == ("Bacon", [made["id"]], True)
+        assert answer["passages"][0]["overruled"] and not answer["passages"][0]["cited"]
+        assert answer["passages_say"] == "William Shakespeare"
+    other = client.post("/ask", json={"question": "Who painted the Mona Lisa?", "k": 2}).json()
+    assert other["edits_used"] == [] and "passages_say" not in other
+    client.post("/rollback", json={"edit_id": made["id"]})
+
+
+def test_a_question_that_no_context_holds_is_refused(client: TestClient) -> None:
+    """In every mode, naming the field."""
+    for mode in ("concat", "sequence", "token"):
+        reply = client.post("/ask", json={"question": "why " * 25_000, "mode": mode})
+        assert reply.status_code == 422, reply.text[:200]
+        assert reply.json()["errors"][0]["field"] == "question"
