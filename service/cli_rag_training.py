@@ -39,6 +39,8 @@ _FROZEN: dict[Freeze, Literal["", "generator", "encoder"]] = {
     Freeze.generator: "generator",
     Freeze.encoder: "encoder",
 }
+_BATCH = {Objective.contrastive: 32, Objective.marginal: 8}
+_LR = {Objective.contrastive: 5e-5, Objective.marginal: 1e-5}
 
 
 @app.command("train-rag")
@@ -65,8 +67,15 @@ def train_rag(
         ),
     ] = Sides.questions,
     epochs: Annotated[int, typer.Option(min=1, help="Times that every question is seen.")] = 3,
-    lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate of the encoder.")] = 5e-5,
-    generator_lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate of the generator's LoRA.")] = 2e-4,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Peak learning rate of the encoder (default: 5e-5 for contrastive; 1e-5 for marginal, where it learns "
+            "from a generator that is learning itself).",
+        ),
+    ] = None,
+    generator_lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate of the generator's LoRA.")] = 1e-3,
     batch: Annotated[
         int, typer.Option(min=0, help="Questions in one step; 0: 32 for contrastive, 8 for marginal.")
     ] = 0,
@@ -101,10 +110,10 @@ def train_rag(
 
     with told():
         config = TrainingConfig(
-            objective=objective.value, mode=mode.value, sides=sides.value, freeze=_FROZEN[freeze], epochs=epochs, lr=lr,
-            generator_lr=generator_lr, batch=batch or (32 if objective is Objective.contrastive else 8), k=k,
-            negatives=negatives, depth=depth, temperature=temperature, rank=rank, layers=layers, held_out=held_out,
-            judged=judged, seed=seed,
+            objective=objective.value, mode=mode.value, sides=sides.value, freeze=_FROZEN[freeze], epochs=epochs,
+            lr=_LR[objective] if lr is None else lr, generator_lr=generator_lr, batch=batch or _BATCH[objective],
+            k=k, negatives=negatives, depth=depth, temperature=temperature, rank=rank, layers=layers,
+            held_out=held_out, judged=judged, seed=seed,
         )  # fmt: skip
         inputs = Inputs(questions, index, adapter)
         train_rag_command(inputs, out, config, Settings(home=home) if home else Settings(), resume)
