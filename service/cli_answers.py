@@ -59,8 +59,11 @@ def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
     *,
     k: Annotated[int, typer.Option("-k", "--k", help="How many passages to give to the model.")] = 5,
-    mode: Annotated[str, typer.Option(help="concat: all passages in one prompt.")] = "concat",
-    max_tokens: MaxTokens = 64,
+    mode: Annotated[
+        str, typer.Option(help="concat: one prompt for all passages. sequence, token: RAG-Sequence and RAG-Token.")
+    ] = "concat",
+    decoding: Annotated[str, typer.Option(help="Of sequence: thorough or fast.")] = "thorough",
+    max_tokens: MaxTokens = 128,
     revision: AtRevision = None,
     edits: Edits = "active",
     no_stream: Whole = False,
@@ -68,8 +71,9 @@ def ask(
     url: Url = LOCAL,
 ) -> None:
     """Answer a question from Wikipedia passages, and say which were cited."""
-    body = {"question": question, "k": k, "mode": mode, "max_tokens": max_tokens, "revision": revision}
-    _speak("/ask", {**body, "edits": chosen(edits)}, url, as_json, no_stream)
+    how = {"k": k, "mode": mode, "decoding": decoding, "max_tokens": max_tokens}
+    body = {"question": question, **how, "revision": revision, "edits": chosen(edits)}
+    _speak("/ask", body, url, as_json, no_stream)
 
 
 def _speak(path: str, body: dict[str, Any], url: str, as_json: bool, at_once: bool) -> None:

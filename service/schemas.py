@@ -229,7 +229,8 @@ class AskBody(Sampling):
     mode: Mode = Field(
         "concat",
         description="`concat`: all passages in one prompt. `sequence`, `token`: each passage in a prompt of its own, "
-        "marginalised over as RAG-Sequence and RAG-Token (Lewis et al. 2020), by beam search.",
+        "marginalised over as RAG-Sequence and RAG-Token (Lewis et al. 2020), by beam search. A trained reader gets "
+        "only the sentences that are nearest to the question.",
     )
     decoding: Decoding = Field(
         "thorough", description="Of RAG-Sequence: `thorough`, or `fast`, which scores an answer by its own beams only."

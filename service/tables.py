@@ -101,11 +101,23 @@ def show_events(events: Iterable[Document]) -> None:
 
 
 def show_passages(passages: Iterable[Document], index: str) -> None:
+    """With their weights where an answer was marginal over them, and which were cited or overruled."""
+    found = list(passages)
+    weighed = any(place.get("weight") is not None for place in found)
+    columns = ("rank", "score", *(("weight",) if weighed else ()), "cited", "title", "text")
     rows = [
-        (place["rank"], f"{place['score']:.3f}", "yes" if place.get("cited") else "", place["title"], place["text"])
-        for place in passages
-    ]
-    show(f"Passages (index {index})", ("rank", "score", "cited", "title", "text"), rows)
+        (
+            place["rank"], f"{place['score']:.3f}", *((f"{place['weight']:.3f}",) if weighed else ()),
+            _standing(place), place["title"], place["text"],
+        )
+        for place in found
+    ]  # fmt: skip
+    show(f"Passages (index {index})", columns, rows)
+
+
+def _standing(passage: Document) -> str:
+    """Whether an answer rests on a passage, or goes against it."""
+    return "yes" if passage.get("cited") else "overruled" if passage.get("overruled") else ""
 
 
 def show_indexes(indexes: Iterable[Document]) -> None:
@@ -130,4 +142,9 @@ def _status(version: Document) -> str:
 def footnote(answer: Document) -> str:
     """One line under an answer: what it rests on."""
     used = ", ".join(answer["edits_used"]) or "no edits"
-    return f"revision {answer['revision']} · {used} · {answer['usage']['completion_tokens']} tokens"
+    said = [
+        f"revision {answer['revision']}", used, f"{answer['usage']['completion_tokens']} tokens",
+        *(["quoted, since no few words are certain"] if answer.get("quoted") else []),
+        *([f"the passages say: {answer['passages_say']}"] if answer.get("passages_say") else []),
+    ]  # fmt: skip
+    return " · ".join(said)
