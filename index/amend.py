@@ -11,8 +11,10 @@ import numpy as np
 
 from index.articles import articles_after, rows_beside
 from index.build import find_whole, finish, now
+from index.columns import KEY
 from index.derived import Files, derived_name, next_name, own_recipe, physical, share_segment
 from index.errors import AmendmentError, UnknownPassages
+from index.id_table import id_key
 from index.manifest import Manifest, SegmentRecord, read_manifest
 from index.opened import Index, open_index
 from index.passage_file import PassageFile
@@ -26,6 +28,7 @@ from index.versions import IndexVersions
 from index.workplace import sole_maker, workplace
 
 _AMENDING = "amending"
+_BLOCK = 4096  # passages compared at a time
 
 
 @dataclass(frozen=True)
@@ -105,20 +108,25 @@ def amend_index(
 def _refuse_repeated(add: Sequence[Passage]) -> None:
     if isinstance(add, PassageFile):
         return  # its ids are told apart already
-    seen: set[str] = set()
-    for passage in add:
-        if passage.id in seen:
-            raise AmendmentError(f"two of the passages to add have the id {passage.id} ({passage.title!r:.60})")
-        seen.add(passage.id)
+    keys = np.fromiter((id_key(passage.id) for passage in add), KEY, len(add))
+    order = np.argsort(keys, kind="stable")
+    repeated = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
+    if len(repeated):
+        passage = add[int(order[repeated[0] + 1])]
+        raise AmendmentError(f"two of the passages to add have the id {passage.id} ({passage.title!r:.60})")
 
 
 def _changes(
     index: Index, add: Sequence[Passage], delete: Collection[str | ArticleKey], replace_articles: bool
 ) -> tuple[Mask, Rows]:
     """Which of the added passages (n,) are new or different, and the rows that go, ascending."""
-    there = index.rows_of([passage.id for passage in add])
-    pairs = zip(there.tolist(), add, strict=True)
-    same = np.array([row >= 0 and index.passages[row] == passage for row, passage in pairs], np.bool_)
+    there, same = np.empty(len(add), np.int64), np.empty(len(add), np.bool_)
+    for first in range(0, len(add), _BLOCK):
+        block = add[first : first + _BLOCK]
+        rows = index.rows_of([passage.id for passage in block])
+        pairs = zip(rows.tolist(), block, strict=True)
+        there[first : first + _BLOCK] = rows
+        same[first : first + _BLOCK] = [row >= 0 and index.passages[row] == passage for row, passage in pairs]
     gone = [there[(there >= 0) & ~same], _named_rows(index, delete)]
     if replace_articles:
         gone.append(rows_beside(index, add))
@@ -127,11 +135,14 @@ def _changes(
 
 def _named_rows(index: Index, delete: Collection[str | ArticleKey]) -> Rows:
     """Raises UnknownPassages."""
-    found = {one: index.rows_of([one]) if isinstance(one, str) else one.rows(index) for one in delete}
-    unknown = [str(one) for one, rows in found.items() if not len(rows) or rows[0] < 0]
+    ids = [one for one in delete if isinstance(one, str)]
+    of_ids = index.rows_of(ids)
+    articles = {one: one.rows(index) for one in delete if not isinstance(one, str)}
+    unknown = [one for one, row in zip(ids, of_ids.tolist(), strict=True) if row < 0]
+    unknown += [str(one) for one, rows in articles.items() if not len(rows)]
     if unknown:
         raise UnknownPassages(index.manifest.version, unknown)
-    return np.concatenate([np.empty(0, np.int64), *found.values()])
+    return np.concatenate([of_ids, *articles.values()])
 
 
 def _write(

@@ -36,8 +36,8 @@ def rows_beside(index: Index, passages: Sequence[Passage]) -> Rows:
 
 def _keys_of(passages: Sequence[Passage]) -> Keys:
     """The key of each article that passages are of, ascending."""
-    pairs = [(text_key(passage.title), text_key(passage.source)) for passage in passages]
-    titles, sources = np.array(pairs, KEY).reshape(-1, 2).T
+    texts = (text for passage in passages for text in (passage.title, passage.source))
+    titles, sources = np.fromiter(map(text_key, texts), KEY, 2 * len(passages)).reshape(-1, 2).T
     return np.unique(article_keys(titles, sources))
 
 

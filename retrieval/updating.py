@@ -109,16 +109,16 @@ class Chosen(Sequence[Passage]):
 
 def _compared(index: Index, passages: PassageFile, watch: Watch) -> tuple[NDArray[np.int64], frozenset[str]]:
     """Rows of passages that the index does not hold word for word, and the places that all of them come from."""
-    changed: list[int] = []
+    changed: list[NDArray[np.int64]] = []
     places: set[str] = set()
     for first in range(0, len(passages), _BLOCK):
         block = passages[first : first + _BLOCK]
         there = index.rows_of([passage.id for passage in block]).tolist()
         pairs = enumerate(zip(there, block, strict=True), start=first)
-        changed += [number for number, (row, one) in pairs if row < 0 or index.passages[row] != one]
+        changed.append(np.array([number for number, (row, one) in pairs if row < 0 or index.passages[row] != one], int))
         places |= {place_of(source) for source in {passage.source for passage in block}}
         watch(COMPARING, first + len(block), len(passages))
-    return np.array(changed, np.int64), frozenset(places)
+    return np.concatenate(changed), frozenset(places)
 
 
 def _gone(index: Index, passages: PassageFile, places: frozenset[str]) -> Iterator[str]:
