@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Mode = Literal["sequence", "token"]
+Excerpt = Callable[[str, Passage], Passage]
 _LIKELIHOOD = {"sequence": marginal_log_likelihood_sequence, "token": marginal_log_likelihood_token}
 
 
@@ -39,6 +40,7 @@ class Generator:
         answer: token ids of an answer, with the one that ends it.
         context: longest sequence of the model, in tokens.
         lora: None: the generator is the model alone. Factors without gradients stay, too.
+        excerpt: what it reads of a passage for a question, as ``retrieval.excerpts`` has it; None: all.
     """
 
     model: Any
@@ -46,6 +48,7 @@ class Generator:
     answer: EncodeAnswer
     context: int
     lora: Lora | None = None
+    excerpt: Excerpt | None = None
 
     @property
     def trained(self) -> bool:
@@ -63,7 +66,7 @@ class Generator:
 
     def about(self, question: str, passage: Passage, room: int) -> Ids:
         """The prompt of a question about one passage, whose text is cut where ``room`` more tokens would not fit."""
-        text = passage.text
+        text = (self.excerpt(question, passage) if self.excerpt else passage).text
         while True:
             ids = self.prompt(prompt_text(question, [replace(passage, text=text)]))
             if len(ids) + room <= self.context or not text:

@@ -79,7 +79,7 @@ def train_rag(
     batch: Annotated[
         int, typer.Option(min=0, help="Questions in one step; 0: 32 for contrastive, 8 for marginal.")
     ] = 0,
-    k: Annotated[int, typer.Option(min=1, help="Passages of which the marginal is taken.")] = 5,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Passages of which the marginal is taken.")] = 5,
     negatives: Annotated[int, typer.Option(min=0, help="Hard negatives of each question (contrastive).")] = 1,
     depth: Annotated[int, typer.Option(min=1, help="Passages looked through for positives and negatives.")] = 50,
     temperature: Annotated[float, typer.Option(min=1e-4, help="What inner products are divided by.")] = 0.05,

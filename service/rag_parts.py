@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from index.opened import Index
+from index.passages import Hit, Passage
 from index.storage import file_digest
 from index.versions import IndexVersions
-from retrieval.encoder import Encoder
-from retrieval.errors import TrainingError
+from retrieval.encoder import Encoder, TextEncoder
+from retrieval.errors import AdapterError, TrainingError
+from retrieval.excerpts import rank_sentences
 from retrieval.lora import WEIGHTS, Lora
-from retrieval.marginal import Generator
+from retrieval.marginal import Excerpt, Generator
 from retrieval.nq_open import Question, QuestionSet, questions_digest, read_question_set
 from retrieval.question_encoder import MANIFEST
+from retrieval.reader import CARD, ReaderCard, Thresholds, read_card
 from retrieval.retriever import Retriever
 from retrieval.train import TrainingConfig
-from service.base_model import load_base_model
+from service.base_model import BaseModel, load_base_model
 from service.errors import IndexNotReady
 from service.settings import Settings
 
 _LONGEST = 2_000  # characters of a question
+_OPEN = Thresholds(not_told=1.0, sure=1e-9)
 Figures = dict[str, Any]
 
 
@@ -50,6 +54,7 @@ class Parts:
     index: Index
     base: Figures | None
     generator: Generator | None
+    card: ReaderCard | None = None  # of the reader that the generator becomes
 
     def usable(self) -> list[Question]:
         """Questions that encoder and generator can read whole."""
@@ -91,8 +96,12 @@ def load_parts(inputs: Inputs, config: TrainingConfig, settings: Settings) -> Pa
     given = read_question_set([inputs.questions])
     encoder = Encoder.load(settings.encoder, questions=settings.question_encoder)
     index = open_active(settings, inputs.index, encoder)
-    base, generator = _generator(inputs, config, settings) if config.objective == "marginal" else (None, None)
-    return Parts(given, encoder, index, base, generator)
+    if config.objective != "marginal":
+        return Parts(given, encoder, index, None, None)
+    base = load_base_model(settings.model, settings.directory, settings.dtype)
+    card = _card(inputs.adapter, base, config)
+    generator = _generator(inputs.adapter, base, config, excerpting(encoder, card.sentences_each))
+    return Parts(given, encoder, index, {"name": base.name, "digest": base.digest}, generator, card)
 
 
 def device() -> str:
@@ -111,20 +120,43 @@ def open_active(settings: Settings, chosen: str | None, encoder: Encoder) -> Ind
     return versions.open(name, encoder.identity)
 
 
-def _generator(inputs: Inputs, config: TrainingConfig, settings: Settings) -> tuple[Figures, Generator]:
+def _card(adapter: Path | None, base: BaseModel, config: TrainingConfig) -> ReaderCard:
+    """Of the reader that is gone on from; else of one that answers however unsure it is."""
+    if adapter is None or not (adapter / CARD).is_file():
+        return ReaderCard(f"generator of {base.name}", base.digest, _OPEN, _OPEN, config.temperature)
+    card = read_card(adapter)
+    if card.base_digest != base.digest:
+        raise AdapterError(f"{adapter}: made for the model {card.base_digest[:12]}, not for {base.digest[:12]}")
+    return replace(card, temperature=config.temperature)
+
+
+def excerpting(encoder: TextEncoder, sentences: int) -> Excerpt:
+    """Of a passage the sentences nearest to a question, as a reader gets them; those of a pair are found once."""
+    found: dict[tuple[str, str], Passage] = {}
+
+    def excerpt(question: str, passage: Passage) -> Passage:
+        key = (question, passage.id)
+        if key not in found:
+            cut = rank_sentences(question, [Hit(passage, 0.0, 1)], encoder).excerpts_of_each(sentences)
+            found[key] = cut[0].passage if cut else passage
+        return found[key]
+
+    return excerpt
+
+
+def _generator(adapter: Path | None, base: BaseModel, config: TrainingConfig, excerpt: Excerpt) -> Generator:
     from editing.prompts import PromptEncoder
 
-    base = load_base_model(settings.model, settings.directory, settings.dtype)
     base.model.to(device())
     prompts = PromptEncoder(base.tokenizer)
     trained = config.freeze != "generator"
     new = Lora.of_top_layers(base.model, config.layers, config.rank, config.seed) if trained else None
-    lora = Lora.load(inputs.adapter) if inputs.adapter else new
-    generator = Generator(
+    lora = Lora.load(adapter) if adapter else new
+    return Generator(
         model=base.model,
         prompt=lambda text: prompts.prompt(text, raw=False),
         answer=lambda text: prompts.target(text, spaced=not prompts.has_template),
         context=base.context,
         lora=lora and lora.to(device()).requires_grad_(trained),
+        excerpt=excerpt,
     )
-    return {"name": base.name, "digest": base.digest}, generator

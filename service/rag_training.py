@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
@@ -16,6 +16,7 @@ from retrieval.errors import TrainingError
 from retrieval.evaluate import answerable
 from retrieval.nq_open import Question, questions_digest
 from retrieval.question_encoder import TrainableEncoder
+from retrieval.reader import CARD
 from retrieval.run_folder import open_run
 from retrieval.train import STATE, Progress, Trainer, TrainingConfig
 from retrieval.training_questions import Mined, divide, mine
@@ -29,7 +30,8 @@ ENCODER, QUESTION_ENCODER, GENERATOR = "encoder", "question_encoder", "generator
 _USES = {
     QUESTION_ENCODER: "; ERRATA_QUESTION_ENCODER={path} makes the service search with it, in the same index",
     ENCODER: "; no index is of it yet: ERRATA_ENCODER={path} errata index build --activate",
-    GENERATOR: ", a LoRA adapter as PEFT and vLLM load it",
+    GENERATOR: ", a LoRA adapter as PEFT and vLLM load it; ERRATA_READER={path} makes /ask read with it, and "
+    "'errata examine-reader … --reader {path} --write' measures when it should not answer",
 }
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "numpy")
 _LINES = 10  # lines of a run that are printed above the bar
@@ -157,6 +159,10 @@ def _write(parts: Parts, encoder: TrainableEncoder, config: TrainingConfig, out:
         written.append(QUESTION_ENCODER)
     if parts.generator and parts.generator.lora and parts.generator.trained:
         parts.generator.lora.save(out / GENERATOR, str(parts.base and parts.base["name"]))
+        if parts.card:
+            training = {"config": asdict(config), "index": parts.index.manifest.version}
+            card = replace(parts.card, training={**training, "questions": questions_digest(parts.given.questions)})
+            replace_file(out / GENERATOR / CARD, card.to_json().encode())
         written.append(GENERATOR)
     return written
 

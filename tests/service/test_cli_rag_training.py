@@ -13,6 +13,7 @@ from peft import PeftModel
 from typer.testing import CliRunner
 
 from retrieval.encoder import Encoder
+from retrieval.reader import read_card
 from retrieval.train import STATE, Trainer
 from service import rag_training
 from service.cli import app
@@ -94,6 +95,8 @@ def test_encoder_and_generator_are_trained_together(train: Train, home: Path, tm
     assert report["written"] == ["question_encoder", "generator"]
     assert report["generator"]["digest"] and report["config"]["mode"] == "token"
     PeftModel.from_pretrained(llama(), tmp_path / "run" / "generator")
+    card = read_card(tmp_path / "run" / "generator")
+    assert (card.base_digest, card.temperature) == (report["generator"]["digest"], 0.05)
     again = train("marginal", tmp_path / "next", *learning, "--adapter", str(tmp_path / "run" / "generator"))
     assert again.exit_code == 0, again.output
     assert report_of(tmp_path / "next")["before"]["loss"] < report["before"]["loss"]
