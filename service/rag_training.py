@@ -72,11 +72,10 @@ def _train(parts: Parts, out: Path, config: TrainingConfig) -> None:
         _with_progress(trainer, stages)
         with stages.stage("after", examination.steps) as advance:
             after = examination.figures(advance)
-    written = _write(parts, encoder, config, out)
     report = {
         "format": 1, "config": asdict(config), "questions": _counts(parts, (train, held_out), mined, judged),
         "index": parts.index.manifest.version, "document_encoder": asdict(parts.encoder.identity),
-        "generator": parts.base, "written": written, "before": before, "after": after,
+        "generator": parts.base, "written": _write(parts, encoder, config, out), "before": before, "after": after,
         "losses": [round(loss, 5) for loss in trainer.losses], "seconds": round(time.time() - began),
         "libraries": {name: version(name) for name in _LIBRARIES},
     }  # fmt: skip
