@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from index.storage import file_digest
 from retrieval.errors import AdapterError
 
 CARD = "reader.json"
+NEAR = 0.5  # an inner product that speaks neither for nor against an answer
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -19,12 +21,21 @@ class Thresholds:
     """Where a reader's probabilities become decisions; measured on questions set aside.
 
     Attributes:
-        not_told: probability of ``NOT_TOLD`` from which on it is the answer.
+        not_told: probability of ``NOT_TOLD`` from which on it is the answer, where the best passage has the inner
+            product NEAR with the question.
         sure: probability of the answer's words below which sentences are quoted instead.
+        nearness: how much nearer passages speak against ``NOT_TOLD``, in log-odds for an inner product of 1.
     """
 
     not_told: float
     sure: float
+    nearness: float = 0.0
+
+    def least(self, product: float | None) -> float:
+        """The probability from which on ``NOT_TOLD`` is the answer, for the best passage's inner product."""
+        if product is None or not 0 < self.not_told < 1:
+            return self.not_told
+        return _shifted(self.not_told, self.nearness * (product - NEAR))
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,10 @@ class ReaderCard:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
+def _shifted(probability: float, log_odds: float) -> float:
+    return 1 / (1 + (1 / probability - 1) * math.exp(-log_odds))
+
+
 def read_card(folder: Path) -> ReaderCard:
     """Raises AdapterError if there is none or it is damaged; names the file."""
     path = folder / CARD
@@ -62,12 +77,13 @@ def read_card(folder: Path) -> ReaderCard:
         fields = json.loads(path.read_bytes())
         thresholds = {name: Thresholds(**fields[name]) for name in ("together", "alone")}
         card = ReaderCard(**{**fields, **thresholds})
-        limits = [card.temperature, *vars(card.together).values(), *vars(card.alone).values()]
-        sound = min(limits) > 0 and max(limits[1:]) <= 1 and min(card.sentences, card.sentences_each) >= 1
+        limits = [limit for own in (card.together, card.alone) for limit in (own.not_told, own.sure)]
+        sound = min(limits) > 0 and max(limits) <= 1 and min(card.together.nearness, card.alone.nearness) >= 0
+        sound = sound and card.temperature > 0 and min(card.sentences, card.sentences_each) >= 1
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AdapterError(f"{path}: not a reader: {error}") from error
     if not sound:
-        raise AdapterError(f"{path}: thresholds in (0, 1], a temperature above 0 and at least one sentence expected")
+        raise AdapterError(f"{path}: thresholds in (0, 1], a temperature above 0, and at least one sentence expected")
     return card
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrieval.reader import Thresholds
+from retrieval.reader import NEAR, Thresholds
 from retrieval.scoring import contained, exact_match
 
 FALSE_ANSWERS = 0.15  # share of questions that no passage answers, to which an answer may be given all the same
+WORTH = 2  # of a short exact answer, beside one that is contained in what is said
+NEARNESS = (0.0, 2.0, 4.0, 6.0, 8.0)
 SURE = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
 TEMPERATURES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
 
@@ -26,6 +28,7 @@ class Examined:
         text: the reader's words.
         log_probability: of these words.
         not_told: probability that passages do not tell, as the reader sees it.
+        product: inner product of the best passage with the question.
         quoted: the sentences that would be quoted instead.
     """
 
@@ -35,11 +38,12 @@ class Examined:
     text: str
     log_probability: float
     not_told: float
+    product: float | None
     quoted: str
 
     def under(self, thresholds: Thresholds) -> str | None:
         """What is answered; None for "not in the index"."""
-        if self.not_told >= thresholds.not_told:
+        if self.not_told >= thresholds.least(self.product):
             return None
         return self.text if self.log_probability >= math.log(thresholds.sure) else self.quoted
 
@@ -80,15 +84,33 @@ def reading_figures(examined: Sequence[Examined], thresholds: Thresholds) -> Rea
 
 
 def best_thresholds(examined: Sequence[Examined]) -> Thresholds:
-    """``not_told`` answers FALSE_ANSWERS of the untold; ``sure`` makes the sum of exact match and contained highest."""
-    untold = [one.not_told for one in examined if not one.told]
-    not_told = round(float(np.quantile(untold, FALSE_ANSWERS)), 4) if untold else 0.5
+    """Thresholds under which FALSE_ANSWERS of the untold are answered, and the others best.
 
-    def right(thresholds: Thresholds) -> float:
+    ``nearness`` is the one that tells told and untold apart best (area under the ROC curve), ``sure`` the one under
+    which WORTH times exact match and contained add up to most.
+    """
+    nearness = max(NEARNESS, key=lambda one: _area(examined, one))
+    untold = [_evidence(one, nearness) for one in examined if not one.told]
+    limit = float(np.quantile(untold, FALSE_ANSWERS)) if untold else 0.0
+    not_told = round(min(max(1 / (1 + math.exp(-limit)), 1e-4), 0.9999), 4)
+
+    def worth(thresholds: Thresholds) -> float:
         figures = reading_figures(examined, thresholds)
-        return figures.exact_match + figures.contained
+        return WORTH * figures.exact_match + figures.contained
 
-    return max((Thresholds(min(max(not_told, 1e-4), 1.0), sure) for sure in SURE), key=right)
+    return max((Thresholds(not_told, sure, nearness) for sure in SURE), key=worth)
+
+
+def _evidence(one: Examined, nearness: float) -> float:
+    """Log-odds that a question is not told, given how near the best passage is."""
+    p = min(max(one.not_told, 1e-9), 1 - 1e-9)
+    return math.log(p / (1 - p)) - nearness * ((NEAR if one.product is None else one.product) - NEAR)
+
+
+def _area(examined: Sequence[Examined], nearness: float) -> float:
+    """How often an untold question has more evidence than a told one; 0 where there are not both kinds."""
+    told, untold = ([_evidence(one, nearness) for one in examined if one.told is kind] for kind in (True, False))
+    return float(np.mean(np.array(untold)[:, None] > np.array(told))) if told and untold else 0.0
 
 
 def best_temperature(products: Sequence[Sequence[float]], telling: Sequence[Sequence[bool]]) -> float:

@@ -21,7 +21,7 @@ from retrieval.reading import NOT_TOLD
 from service.compute import ComputeThread
 from service.engines import Changes, Generation, Prompt
 from service.engines.text import TextStream
-from service.reading import ServedReader
+from service.reading import ServedReader, best_product
 from service.usecases import AskQuery, OnPiece
 
 BEAMS = 4
@@ -129,16 +129,15 @@ class Marginaliser:
             on_text: hears the text as soon as it is certain.
         """
         stream = TextStream(self.tokenizer, query.params.stop)
-        log_prior = self._log_prior(hits)
 
         def heard(tokens: Tokens) -> None:
             for token in tokens:
                 if (piece := "" if stream.stopped else stream.push(token)) and on_text:
                     on_text(piece)
 
-        prior, opening = tuple(log_prior.exp().tolist()), list[float]()
+        prior, opening = tuple(self._log_prior(hits).exp().tolist()), list[float]()
         try:
-            decoded = in_steps(self._steps(query, prompts, log_prior, opening.append), self._within(changes), heard)
+            decoded = in_steps(self._steps(query, prompts, hits, opening.append), self._within(changes), heard)
         except NotTold:
             heard(tuple(self.tokenizer(NOT_TOLD, add_special_tokens=False)["input_ids"]))
             decoded = None
@@ -155,12 +154,13 @@ class Marginaliser:
         return made, Marginal(decoded.weights, decoded.prior)
 
     def _steps(
-        self, query: AskQuery, prompts: Sequence[Prompt], log_prior: Tensor, hears: Callable[[float], None]
+        self, query: AskQuery, prompts: Sequence[Prompt], hits: Sequence[Hit], hears: Callable[[float], None]
     ) -> Steps[Decoded]:
+        log_prior = self._log_prior(hits)
         params = DecodingParams(self.end_tokens, BEAMS, query.params.max_tokens, n_best=1)
         model: NextTokens = self.next_tokens
         if self.reader:
-            least = self.reader.card.alone.not_told
+            least = self.reader.card.alone.least(best_product(hits))
             model = WhereTold(model, self.reader.opens, log_prior.exp(), least, hears)
         if query.mode == "token":
             return rag_token(model, prompts, log_prior.tolist(), params)

@@ -15,7 +15,7 @@ from service.compute import ComputeThread
 from service.engines import Changes, Engine, FinishReason, Generation
 from service.marginal import NOTHING, Marginal, Marginaliser
 from service.prompt import PromptBuilder
-from service.reading import ServedReader
+from service.reading import ServedReader, best_product
 from service.usecases import AskQuery, OnPiece
 
 QUOTED = 3  # sentences, at most
@@ -98,7 +98,7 @@ class PassageReader:
         whole = {hit.rank: hit for hit in hits}
         read = replace(made, shown=hits if together else [whole[hit.rank] for hit in made.shown])
         thresholds = card.together if together else card.alone
-        if read.not_told >= thresholds.not_told or normalise(read.text).endswith(_UNTOLD):
+        if read.not_told >= thresholds.least(best_product(shown)) or normalise(read.text).endswith(_UNTOLD):
             return replace(read, text=NOT_TOLD, finish_reason="stop")
         drawn = query.params.temperature > 0  # as was asked: such an answer need not be likely
         sure = drawn or read.log_probability >= math.log(thresholds.sure)
@@ -118,7 +118,7 @@ class PassageReader:
         self, query: AskQuery, hits: Sequence[Hit], changes: Sequence[Changes], on_text: OnPiece | None
     ) -> Read:
         prepared, count = self.prompts.with_passages(query.question, hits, query.params.max_tokens)
-        params = self.reader.params(query.params) if self.reader else query.params
+        params = self.reader.params(query.params, hits) if self.reader else query.params
         piece = (lambda _, text: on_text(text)) if on_text else None
         (made,) = self.engine.generate([prepared.ids], [changes], params, piece)
         return _read(made, hits[:count], NOTHING)

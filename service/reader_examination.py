@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from retrieval.excerpts import rank_sentences
@@ -13,10 +14,12 @@ from retrieval.reading_lessons import KnownQuestion
 from retrieval.retriever import Retriever
 from service.engines import SamplingParams
 from service.passage_reader import QUOTED, PassageReader
+from service.reading import best_product
 from service.usecases import AskQuery, Mode
 
 SHOWN = 5  # passages, as an answer gets them when nothing else is asked for
 UNTOLD = 120  # questions that no passage answers, at most
+_AT_ONCE = 8  # questions
 _OPEN = Thresholds(not_told=2.0, sure=1e-300)  # answers whatever the probabilities
 
 
@@ -28,8 +31,8 @@ def questions_of(asked: Asked, untold: int = UNTOLD) -> list[KnownQuestion]:
 def examine(
     passages: PassageReader, retriever: Retriever, questions: Sequence[KnownQuestion], mode: Mode,
     asked: Callable[[], None] = lambda: None,
-) -> Iterator[Examined]:  # fmt: skip
-    """Ask a trained reader, with its thresholds open.
+) -> list[Examined]:  # fmt: skip
+    """Ask a trained reader, with its thresholds open; some questions at once, which are decoded together.
 
     Args:
         passages: with the reader.
@@ -38,15 +41,24 @@ def examine(
     assert passages.reader is not None
     card = replace(passages.reader.card, together=_OPEN, alone=_OPEN)
     reading = passages.under(replace(passages.reader, card=card))
-    for one in questions:
-        hits = passages.compute.run(retriever.search, one.text, SHOWN)
-        read = reading.read(retriever, AskQuery(one.text, SamplingParams(), SHOWN, mode), hits, [], None)
-        quoted = passages.compute.run(rank_sentences, one.text, hits, retriever.encoder).quote(QUOTED)
-        yield Examined(
-            one.text, one.answers, bool(one.told), read.text, read.log_probability, read.not_told,
-            quoted.text if quoted else "",
-        )  # fmt: skip
+
+    def one(question: KnownQuestion) -> Examined:
+        found = _examined(reading, retriever, question, mode)
         asked()
+        return found
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(one, questions))
+
+
+def _examined(reading: PassageReader, retriever: Retriever, question: KnownQuestion, mode: Mode) -> Examined:
+    hits = reading.compute.run(retriever.search, question.text, SHOWN)
+    read = reading.read(retriever, AskQuery(question.text, SamplingParams(), SHOWN, mode), hits, [], None)
+    quoted = reading.compute.run(rank_sentences, question.text, hits, retriever.encoder).quote(QUOTED)
+    return Examined(
+        question.text, question.answers, bool(question.told), read.text, read.log_probability, read.not_told,
+        best_product(hits), quoted.text if quoted else "",
+    )  # fmt: skip
 
 
 def measured(card: ReaderCard, together: Sequence[Examined], alone: Sequence[Examined]) -> ReaderCard:

@@ -117,7 +117,7 @@ def _answers(
 ) -> list[Examined]:
     questions = questions_of(*asked)
     with stages.stage(" ".join(named), len(questions)) as advance:
-        return list(examine(passages, retriever, questions, named[1], lambda: advance(1)))
+        return examine(passages, retriever, questions, named[1], lambda: advance(1))
 
 
 def _show(card: ReaderCard, found: Found) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from editing.edit import Deltas, LowRankDelta
 from editing.prompts import PromptEncoder
+from index.passages import Hit
 from retrieval.errors import AdapterError
 from retrieval.lora import Lora
 from retrieval.reader import ReaderCard, find_reader, read_card, reader_digest
@@ -34,9 +36,14 @@ class ServedReader:
     opens: int
     folder: Path = Path()
 
-    def params(self, asked: SamplingParams) -> SamplingParams:
-        """With which it answers from all passages at once, or says that they do not tell."""
-        return replace(asked, opening=Opening(self.opens, self.card.together.not_told))
+    def params(self, asked: SamplingParams, hits: Sequence[Hit]) -> SamplingParams:
+        """With which it answers from these hits together, or says that they do not tell."""
+        return replace(asked, opening=Opening(self.opens, self.card.together.least(best_product(hits))))
+
+
+def best_product(hits: Sequence[Hit]) -> float | None:
+    """The largest inner product of a passage with the question; None where there is none."""
+    return max((hit.inner_product for hit in hits if hit.inner_product is not None), default=None)
 
 
 def open_reader(choice: str | None, base: BaseModel) -> ServedReader | None:

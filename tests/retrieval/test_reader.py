@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from retrieval.errors import AdapterError
 from retrieval.lora import Lora
-from retrieval.reader import CARD, PRETRAINED, ReaderCard, Thresholds, find_reader, read_card, reader_digest
+from retrieval.reader import CARD, NEAR, PRETRAINED, ReaderCard, Thresholds, find_reader, read_card, reader_digest
 
 CARD_OF = ReaderCard("one", "d" * 64, Thresholds(0.5, 0.1), Thresholds(0.6, 0.05), 0.05, training={"steps": 3})
 
@@ -56,3 +57,13 @@ def test_what_is_shipped_is_whole_and_small() -> None:
         assert read_card(folder).name
         assert Lora.load(folder).rank >= 1
         assert sum(path.stat().st_size for path in folder.iterdir()) <= 12_000_000
+
+
+def test_doubt_weighs_less_beside_a_near_passage() -> None:
+    """In log-odds, around the inner product that says nothing."""
+    thresholds = Thresholds(0.5, 0.1, nearness=4.0)
+    assert thresholds.least(NEAR) == pytest.approx(0.5)
+    assert thresholds.least(None) == 0.5
+    assert thresholds.least(0.75) == pytest.approx(1 / (1 + math.exp(-1)))
+    assert thresholds.least(0.25) == pytest.approx(1 / (1 + math.exp(1)))
+    assert Thresholds(1.0, 0.1, 4.0).least(0.9) == 1.0

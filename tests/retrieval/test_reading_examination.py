@@ -17,9 +17,14 @@ from retrieval.reading_examination import (
 
 
 def examined(
-    told: bool, text: str, probability: float, not_told: float, quoted: str = "It is Alba, they say."
+    told: bool,
+    text: str,
+    probability: float,
+    not_told: float,
+    quoted: str = "It is Alba, they say.",
+    product: float = 0.5,
 ) -> Examined:
-    return Examined("where?", ("Alba",), told, text, math.log(probability), not_told, quoted)
+    return Examined("where?", ("Alba",), told, text, math.log(probability), not_told, product, quoted)
 
 
 def test_an_answer_is_short_quoted_or_none() -> None:
@@ -63,3 +68,14 @@ def test_the_prior_is_as_sharp_as_the_retriever_is_right() -> None:
     assert best_temperature(products, [[True, False, False]] * 4) == 0.02
     assert best_temperature(products, [[False, False, True]] * 4) == 0.2
     assert best_temperature([], []) > 0
+
+
+def test_near_passages_speak_against_silence() -> None:
+    """Where told questions are told by how near passages are, the same doubt weighs less beside a near passage."""
+    told = [examined(True, "Alba", 0.5, 0.6, product=0.7)] * 5
+    untold = [examined(False, "Berg", 0.5, 0.6, product=0.4)] * 5
+    found = best_thresholds([*told, *untold])
+    assert found.nearness > 0
+    assert found.least(0.7) > 0.6 >= found.least(0.4)
+    figures = reading_figures([*told, *untold], found)
+    assert (figures.answered, figures.false_answers) == (1.0, 0.0)
