@@ -125,7 +125,7 @@ def _show(card: ReaderCard, found: Found) -> None:
     from rich.table import Table
 
     table = Table(title=f"{card.name}: {card.sentences} sentences together, {card.sentences_each} of each alone")
-    for column in ("questions", "mode", "told", "exact match", "contained", "answered", "not told", "false answers"):
+    for column in ("part", "mode", "told", "exact", "contained", "answered", "untold", "false"):
         table.add_column(column)
     for (part, mode), own in found.items():
         thresholds = card.together if mode == "concat" else card.alone
