@@ -23,7 +23,7 @@ def show_evaluation(document: Document) -> None:
     heads = ("search", *(f"recall@{k}" for k in AT), "MRR")
     for group in (IN_INDEX, ALL):
         _show("Retrieval", group, document["retrieval"], heads, _recall)
-    heads = ("mode", "EM", "F1", "contained", "“not in the index”", "false answers")
+    heads = ("mode", "EM", "F1", "contained", "“not in\nindex”", "false\nanswers")
     for group in (IN_INDEX, FOUND, NOT_IN_INDEX, ALL):
         _show("Answers", group, document["answers"], heads, _answers)
     if document["edits"]:
