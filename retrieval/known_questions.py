@@ -82,7 +82,7 @@ def bare(title: str) -> str:
 
 def placed(questions: Sequence[Placed], kind: str, search: Search) -> list[KnownQuestion]:
     """Made questions with what the retriever finds for them."""
-    found = search([text for text, _, _ in questions])
+    found = search([text for text, _, _ in questions]) if questions else ()
     return [
         KnownQuestion(text, (answer,), (row,), tuple(hits[:FOUND].tolist()), kind)
         for (text, answer, row), hits in zip(questions, found, strict=True)

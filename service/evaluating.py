@@ -139,7 +139,7 @@ def _baselines(choices: Choices, served: Pipeline, background: Callable[[], Sequ
 def scratch_service(settings: Settings | None = None) -> Iterator[Pipeline]:
     """A service on an empty home that is gone afterwards; the converted model is taken from the real one."""
     chosen = settings or Settings()
-    with tempfile.TemporaryDirectory(prefix="errata-") as scratch, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="errata-", ignore_cleanup_errors=True) as scratch, ExitStack() as stack:
         for part in ("models", "indexes"):
             (chosen.directory / part).mkdir(parents=True, exist_ok=True)
             Path(scratch, part).symlink_to(chosen.directory / part)

@@ -11,7 +11,7 @@ from typing import Any
 from index.storage import replace_file
 from retrieval.errors import AdapterError
 from retrieval.known_questions import Asked, Part, part_of
-from retrieval.nq_open import read_question_set
+from retrieval.nq_open import Question, read_question_set
 from retrieval.reader import CARD, ReaderCard
 from retrieval.reading_examination import Examined, reading_figures
 from retrieval.retriever import Retriever
@@ -62,11 +62,12 @@ def examine_reader_command(
         IndexNotReady: there is no index.
         OSError: the card or ``out`` cannot be written.
     """
+    questions = read_question_set(files).questions
     with scratch_service(settings) as served, Stages() as stages:
         reader = served.answerer.reader
         if reader is None:
             raise AdapterError(f"there is no reader for {served.base.name}; train one with 'errata train-reader'")
-        card, found = report(served, files, choices, stages)
+        card, found = report(served, questions, choices, stages)
     if out:
         lines = (json.dumps({"part": p, "mode": m, **asdict(one)}) for (p, m), own in found.items() for one in own)
         out.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -76,10 +77,10 @@ def examine_reader_command(
 
 
 def report(
-    served: Pipeline, files: Sequence[Path], choices: ReportChoices, stages: Stages
+    served: Pipeline, questions: Sequence[Question], choices: ReportChoices, stages: Stages
 ) -> tuple[ReaderCard, dict[tuple[Part, Mode], list[Examined]]]:
     """The card, measured anew if it is to be written, and all answers by part of the questions and mode."""
-    retriever, questions = opened(served.library), read_question_set(files).questions
+    retriever = opened(served.library)
     passages = _reading(served.answerer.passages, choices)
     assert passages.reader is not None
     asked = {

@@ -112,7 +112,7 @@ def _known(parts: _Parts, inputs: ReaderInputs, asked: Asked, kept: Path, stages
             made = placed(list(made_from_passages(passages)), "made", search)
             wordings = json.loads(_WORDINGS.read_text(encoding="utf-8"))
             facts = list(made_from_facts(_facts(inputs.facts), wordings, passages))
-            made += placed(facts, "fact", search) if facts else []
+            made += placed(facts, "fact", search)
         replace_file(kept, "".join(json.dumps(asdict(one)) + "\n" for one in made).encode())
     lines = map(json.loads, kept.read_text(encoding="utf-8").splitlines())
     made = [KnownQuestion(**{name: _tuples(value) for name, value in line.items()}) for line in lines]
