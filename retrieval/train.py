@@ -60,7 +60,7 @@ class TrainingConfig:
     generator_lr: float = 2e-4
     batch: int = 32
     k: int = 5
-    negatives: int = 1
+    negatives: int = 8
     depth: int = 50
     temperature: float = 0.05
     rank: int = 8

@@ -39,6 +39,7 @@ _FROZEN: dict[Freeze, Literal["", "generator", "encoder"]] = {
     Freeze.generator: "generator",
     Freeze.encoder: "encoder",
 }
+_NEGATIVES = {Sides.questions: 8, Sides.both: 1}
 _BATCH = {Objective.contrastive: 32, Objective.marginal: 8}
 _LR = {Objective.contrastive: 5e-5, Objective.marginal: 1e-5}
 
@@ -80,7 +81,14 @@ def train_rag(
         int, typer.Option(min=0, help="Questions in one step; 0: 32 for contrastive, 8 for marginal.")
     ] = 0,
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Passages of which the marginal is taken.")] = 5,
-    negatives: Annotated[int, typer.Option(min=0, help="Hard negatives of each question (contrastive).")] = 1,
+    negatives: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Hard negatives of each question (contrastive; default: 8, whose vectors the index has; 1 with "
+            "--sides both, where each is encoded).",
+        ),
+    ] = None,
     depth: Annotated[int, typer.Option(min=1, help="Passages looked through for positives and negatives.")] = 50,
     temperature: Annotated[float, typer.Option(min=1e-4, help="What inner products are divided by.")] = 0.05,
     adapter: Annotated[
@@ -112,8 +120,8 @@ def train_rag(
         config = TrainingConfig(
             objective=objective.value, mode=mode.value, sides=sides.value, freeze=_FROZEN[freeze], epochs=epochs,
             lr=_LR[objective] if lr is None else lr, generator_lr=generator_lr, batch=batch or _BATCH[objective],
-            k=k, negatives=negatives, depth=depth, temperature=temperature, rank=rank, layers=layers,
-            held_out=held_out, judged=judged, seed=seed,
+            k=k, negatives=_NEGATIVES[sides] if negatives is None else negatives, depth=depth,
+            temperature=temperature, rank=rank, layers=layers, held_out=held_out, judged=judged, seed=seed,
         )  # fmt: skip
         inputs = Inputs(questions, index, adapter)
         train_rag_command(inputs, out, config, Settings(home=home) if home else Settings(), resume)

@@ -52,7 +52,7 @@ class Choices:
     sample: int = 0
     seed: int = 2026
     k: int = 5
-    max_tokens: int = 32
+    max_tokens: int = 128
     edits: int = 0
 
 
