@@ -62,6 +62,9 @@ def examine_reader(
         bool, typer.Option("--write", help="Measure thresholds on the part tune, and write them to the card.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Every answer, as JSON lines.")] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="Take these answers of an earlier --out instead of asking again.")
+    ] = None,
     home: Annotated[Path | None, typer.Option(help="Where everything is kept (default: ERRATA_HOME).")] = None,
 ) -> None:
     """Ask a reader questions set aside: how often it is right, and how often it answers what no passage tells."""
@@ -74,5 +77,5 @@ def examine_reader(
         settings = Settings(home=home) if home else Settings()
         chosen = settings.model_copy(update={"reader": str(reader)}) if reader else settings
         named = tuple(part for part in PARTS if part in parts.split(","))
-        choices = ReportChoices(named, sentences, sentences_each, write=write)
+        choices = ReportChoices(named, sentences, sentences_each, write=write, answers=answers)
         examine_reader_command(questions, choices, chosen, out)

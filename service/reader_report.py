@@ -38,6 +38,7 @@ class ReportChoices:
         sentences, sentences_each: instead of the card's.
         untold: questions that no passage answers, at most, of each part.
         write: whether thresholds and sentences go into the card.
+        answers: of an earlier examination of the same reader, instead of asking again.
     """
 
     parts: tuple[Part, ...] = ("tune", "test")
@@ -45,6 +46,7 @@ class ReportChoices:
     sentences_each: int | None = None
     untold: int = UNTOLD
     write: bool = False
+    answers: Path | None = None
 
 
 def examine_reader_command(
@@ -90,7 +92,7 @@ def report(
     if choices.write:
         told = [*asked["train"].told, *asked["tune"].told]
         passages = _with(passages, temperature=temperature(retriever, told))
-    found = {
+    found = _kept(choices) or {
         (part, mode): _answers(passages, retriever, (asked[part], choices.untold), (part, mode), stages)
         for part in choices.parts
         for mode in MODES
@@ -100,6 +102,15 @@ def report(
     if choices.write and ("tune", "concat") in found:
         card = measured(card, found["tune", "concat"], found["tune", "sequence"])
     return card, found
+
+
+def _kept(choices: ReportChoices) -> dict[tuple[Part, Mode], list[Examined]]:
+    found = dict[tuple[Part, Mode], list[Examined]]()
+    for line in choices.answers.read_text(encoding="utf-8").splitlines() if choices.answers else ():
+        one = json.loads(line)
+        part, mode = one.pop("part"), one.pop("mode")
+        found.setdefault((part, mode), []).append(Examined(**{**one, "answers": tuple(one["answers"])}))
+    return {named: own for named, own in found.items() if named[0] in choices.parts}
 
 
 def _reading(passages: PassageReader, choices: ReportChoices) -> PassageReader:
