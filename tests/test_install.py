@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from fnmatch import fnmatch
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,8 @@ def test_constraints_have_no_local_versions() -> None:
 def test_every_library_that_is_imported_is_declared() -> None:
     """Nothing is leant on that only happens to be there."""
     names = {canonicalize_name(r.name) for r in map(Requirement, PROJECT["project"]["dependencies"])}
-    declared = {name.replace("-", "_") for name in names} | {"faiss"}
+    makers = packages_distributions()
+    declared = {module for module, made_by in makers.items() if names & {canonicalize_name(one) for one in made_by}}
     imported = {
         name.split(".")[0] for package in PACKAGES for path in (ROOT / package).rglob("*.py") for name in imports(path)
     }
