@@ -13,7 +13,6 @@ from retrieval.scoring import contained, exact_match
 
 FALSE_ANSWERS = 0.18  # share of questions that no passage answers, to which an answer may be given all the same
 WORTH = 3  # of an exact answer, beside one that is contained in what is said
-SURE = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
 NEARNESS = (0.0, 2.0, 4.0, 6.0, 8.0)
 TEMPERATURES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
 
@@ -86,19 +85,16 @@ def reading_figures(examined: Sequence[Examined], thresholds: Thresholds) -> Rea
 def best_thresholds(examined: Sequence[Examined]) -> Thresholds:
     """Thresholds under which FALSE_ANSWERS of the untold are answered, and the others best.
 
-    ``nearness`` is the one that tells told and untold apart best (area under the ROC curve), ``sure`` the one under
-    which WORTH times exact match and contained add up to most.
+    ``nearness`` is the one that tells told and untold apart best (area under the ROC curve). Words of probability p are
+    worth (WORTH + 1)·p, a quote the share of quotes that hold an answer: ``sure`` is where both are worth the same.
     """
     nearness = max(NEARNESS, key=lambda one: _area(examined, one))
     untold = [_evidence(one, nearness) for one in examined if not one.told]
     limit = float(np.quantile(untold, FALSE_ANSWERS)) if untold else 0.0
-    not_told = round(min(max(1 / (1 + math.exp(-limit)), 1e-4), 0.9999), 4)
-
-    def worth(thresholds: Thresholds) -> float:
-        figures = reading_figures(examined, thresholds)
-        return WORTH * figures.exact_match + figures.contained
-
-    return max((Thresholds(not_told, sure, nearness) for sure in SURE), key=worth)
+    not_told = min(max(1 / (1 + math.exp(-limit)), 1e-4), 0.9999)
+    quotes = [contained(one.quoted, one.answers) for one in examined if one.told]
+    sure = max(float(np.mean(quotes)) / (WORTH + 1), 0.01) if quotes else 0.1
+    return Thresholds(round(not_told, 4), round(sure, 4), nearness)
 
 
 def _evidence(one: Examined, nearness: float) -> float:
