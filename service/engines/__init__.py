@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from editing.edit import Deltas
@@ -46,7 +46,7 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class Generation:
-    """One decoded answer.
+    """One decoded answer. Two are equal when they say the same: probabilities differ in their last digits by the batch.
 
     Attributes:
         log_probability: of its tokens under the model, whatever they were drawn by.
@@ -57,8 +57,8 @@ class Generation:
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
-    log_probability: float = 0.0
-    opening_probability: float = 0.0
+    log_probability: float = field(default=0.0, compare=False)
+    opening_probability: float = field(default=0.0, compare=False)
 
 
 OnText = Callable[[int, str], None]  # (row, piece of text), called as soon as the piece is certain
