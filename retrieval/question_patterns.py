@@ -15,7 +15,6 @@ DATE = (
 )
 ABOUT = r"(?:about |over |around |approximately |nearly |more than )?"
 COUNT = r"(?:\d[\d,.]*(?: (?:million|billion|trillion))?|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
-SENTENCE = re.compile(r"(?<![A-Z])(?<!\b(?:St|Dr|Mr|Jr|Sr|vs|No|ca))(?<!\b(?:Mrs|e\.g|i\.e))[.!?]\s+(?=[A-Z\"“])")
 AFTER = re.compile(  # what stands behind a whole name or phrase
     r"\s*(?:$|[^\w\s])|\s+(?:(?:and|or|but|of|in|on|at|to|from|by|for|with|as|who|which|that|when|where|while|during|after|"
     r"before|until|since|is|was|are|were|has|had|have|the|a|an|than|into|through|under|over|because|\d{4})\b|"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from retrieval.excerpts import SENTENCE
 from retrieval.question_patterns import (
     ABOUT,
     AFTER,
@@ -28,7 +29,6 @@ from retrieval.question_patterns import (
     PAST_OF,
     PERSON,
     PRONOUN,
-    SENTENCE,
     STEM_OF,
     VAGUE,
     VERB,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from index.errors import CorpusError
 from index.storage import replace_file
 from retrieval.errors import AdapterError
 from retrieval.known_questions import Asked, Part, part_of
@@ -105,11 +106,15 @@ def report(
 
 
 def _kept(choices: ReportChoices) -> dict[tuple[Part, Mode], list[Examined]]:
+    """Answers of an earlier examination, if any are given. Raises CorpusError where the file holds none."""
     found = dict[tuple[Part, Mode], list[Examined]]()
-    for line in choices.answers.read_text(encoding="utf-8").splitlines() if choices.answers else ():
-        one = json.loads(line)
-        part, mode = one.pop("part"), one.pop("mode")
-        found.setdefault((part, mode), []).append(Examined(**{**one, "answers": tuple(one["answers"])}))
+    try:
+        for line in choices.answers.read_text(encoding="utf-8").splitlines() if choices.answers else ():
+            one = json.loads(line)
+            part, mode = one.pop("part"), one.pop("mode")
+            found.setdefault((part, mode), []).append(Examined(**{**one, "answers": tuple(one["answers"])}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(choices.answers or "", f"no answers of an examination: {error!r}") from error
     return {named: own for named, own in found.items() if named[0] in choices.parts}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from editing.prompts import PromptEncoder
+from index.errors import CorpusError
 from index.opened import Index
 from index.storage import file_digest, replace_file
 from retrieval.encoder import Encoder
@@ -77,6 +78,7 @@ def train_reader_command(
         UnknownIndex, IndexMismatch, EncoderError, ModelUnavailable: an index or a model cannot be opened.
     """
     torch.set_num_threads(settings.compute_threads)
+    facts = _facts(inputs.facts)
     base = load_base_model(settings.model, settings.directory, settings.dtype)
     encoder = Encoder.load(settings.encoder, questions=settings.question_encoder)
     parts = _Parts(base, encoder, open_active(settings, inputs.index, encoder), PromptEncoder(base.tokenizer))
@@ -86,7 +88,7 @@ def train_reader_command(
         "facts": file_digest(inputs.facts) if inputs.facts else None,
     }  # fmt: skip
     with open_run(out, asdict(config) | made_of, resume), Stages() as stages:
-        known = _known(parts, inputs, _asked(parts, inputs.questions), out / KNOWN, stages)
+        known = _known(parts, facts, _asked(parts, inputs.questions), out / KNOWN, stages)
         lora, losses = _train(parts, known, config, out, stages)
         lora.half().save(out / READER, base.name)
         card = ReaderCard(
@@ -104,15 +106,15 @@ def _asked(parts: _Parts, files: Iterable[Path]) -> Asked:
     return Asked([one for one in questions if part_of(one.text) == "train"], parts.index, parts.encoder)
 
 
-def _known(parts: _Parts, inputs: ReaderInputs, asked: Asked, kept: Path, stages: Stages) -> list[KnownQuestion]:
+def _known(parts: _Parts, facts: Sequence[Fact], asked: Asked, kept: Path, stages: Stages) -> list[KnownQuestion]:
     """All questions to train on. Those that are made take minutes to search for, and are kept for a resumed run."""
     if not kept.is_file():
         passages, search = list(parts.index.passages), searching(parts.index, parts.encoder)
         with stages.stage("questions", 1):
             made = placed(list(made_from_passages(passages)), "made", search)
             wordings = json.loads(_WORDINGS.read_text(encoding="utf-8"))
-            facts = list(made_from_facts(_facts(inputs.facts), wordings, passages))
-            made += placed(facts, "fact", search)
+            stated = list(made_from_facts(facts, wordings, passages))
+            made += placed(stated, "fact", search)
         replace_file(kept, "".join(json.dumps(asdict(one)) + "\n" for one in made).encode())
     lines = map(json.loads, kept.read_text(encoding="utf-8").splitlines())
     made = [KnownQuestion(**{name: _tuples(value) for name, value in line.items()}) for line in lines]
@@ -122,10 +124,15 @@ def _known(parts: _Parts, inputs: ReaderInputs, asked: Asked, kept: Path, stages
 
 
 def _facts(path: Path | None) -> list[Fact]:
-    lines = path.read_text(encoding="utf-8").splitlines() if path else []
-    return [
-        Fact(**{name: entry[name] for name in ("relation", "subject", "object")}) for entry in map(json.loads, lines)
-    ]
+    """Raises CorpusError, naming file and line, where there is no file or a line is no fact."""
+    facts: list[Fact] = []
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines() if path else ():
+            entry = json.loads(line)
+            facts.append(Fact(*(str(entry[name]) for name in ("relation", "subject", "object"))))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorpusError(path or "", f"no facts can be read: {error!r}", f"line {len(facts) + 1}") from error
+    return facts
 
 
 def _tuples(value: Any) -> Any:

@@ -91,7 +91,19 @@ def test_what_cannot_be_examined_is_told_in_a_line(errata: Run, home: Path, tmp_
         ((questions, "--reader", tmp_path), "not a reader"),
         ((questions, "--parts", "half"), "there is no half"),
         ((broken,), "broken.jsonl"),
+        ((questions, "--reader", home / "none", "--parts", "tune"), "none"),
     ):
         result = errata("examine-reader", *command)
         assert result.exit_code != 0
         assert said in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("line", ["{", '{"relation": "P36", "subject": "Alba"}', "[]"])
+def test_broken_facts_are_named_before_anything_is_loaded(errata: Run, home: Path, tmp_path: Path, line: str) -> None:
+    """The file and the line."""
+    facts = tmp_path / "facts.jsonl"
+    facts.write_text(f'{{"relation": "P36", "subject": "Alba", "object": "Albaia"}}\n{line}\n')
+    result = errata("train-reader", home / "questions.jsonl", "--facts", facts, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "facts.jsonl, line 2" in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
