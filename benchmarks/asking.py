@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 
 from benchmarks.many import Stand
-from editing.data import HELD_OUT_RELATIONS, Example
+from editing.data.facts import HELD_OUT_RELATIONS, Example
+from editing.language.views import View
 from editing.verify import match
-from editing.views import View
 
 WANTED = ("edit", "chat", "statement")
 KEPT = ("same_subject", "same_relation", "unrelated")

@@ -20,20 +20,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from editing.edit import Edit, EditRequest
-from service.engines import Generation, Prompt, SamplingParams
 from service.engines.local import LocalEngine
-from service.evaluating import scratch_service
+from service.engines.protocol import Generation, Prompt, SamplingParams
+from service.evaluation.editing.run import scratch_service
 from service.pipeline import Pipeline
 from service.settings import Settings
-from service.usecases import EditOptions, GenerateQuery
+from service.types import EditOptions, GenerateQuery
 
 CAPITALS = Path(__file__).with_name("capitals.txt")
 QUESTIONS = ("What is the capital of {}?", "Tell me about {} in two sentences.", "Which languages are spoken in {}?")
 
 HEAD = (
-    "at once", "tokens/s, taking turns", "together", "gain", "tokens/CPU-s, taking turns", "together", "gain",
-    "first token (median, last), taking turns", "together",
-)  # fmt: skip
+    "at once",
+    "tokens/s, taking turns",
+    "together",
+    "gain",
+    "tokens/CPU-s, taking turns",
+    "together",
+    "gain",
+    "first token (median, last), taking turns",
+    "together",
+)
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,15 @@ from typing import Any
 
 import torch
 
-from editing.batch import BatchMaker
-from editing.encoders import encoder_for
-from editing.train import TrainConfig, Trainer
-from service.base_model import BaseModel, load_base_model
-from service.datasets import DataSet
+from editing.data.datasets import FactDirectory
+from editing.model.encoders import encoder_for
+from editing.training.batch import BatchBuilder
+from editing.training.train import EditorTrainer, EditorTrainingConfig
+from service.engines.model_loader import LoadedModel, load_base_model
 from service.settings import Settings
 
 SHOWN = ("edit_exact", "chat_exact", "statement_exact", "kept_top1")
-WEIGHTS = TrainConfig().weights
+WEIGHTS = EditorTrainingConfig().weights
 VARIANTS: dict[str, dict[str, Any]] = {
     "layers 27–29, rank 256 (as shipped)": {},
     "rank 64": {"rank": 64},
@@ -50,16 +50,16 @@ def main() -> None:
     print("| choice | " + " | ".join(SHOWN) + " | seconds a step |\n" + "|---" * (len(SHOWN) + 2) + "|", flush=True)
     for number, (name, changes) in enumerate(VARIANTS.items()):
         if chosen.only is None or number in chosen.only:
-            figures = run(base, chosen.data, TrainConfig(**{"steps": chosen.steps, "warmup": 10, **changes}))
+            figures = run(base, chosen.data, EditorTrainingConfig(**{"steps": chosen.steps, "warmup": 10, **changes}))
             print(f"| {name} | " + " | ".join(f"{v:.2f}" for v in figures) + " |", flush=True)
 
 
-def run(base: BaseModel, data: Path, config: TrainConfig) -> list[float]:
+def run(base: LoadedModel, data: Path, config: EditorTrainingConfig) -> list[float]:
     """Means over the last quarter of the steps."""
-    maker = BatchMaker(encoder_for(base.model, base.tokenizer))
-    examples = [example for example in DataSet(data).training(300) if maker.fits(example)]
+    maker = BatchBuilder(encoder_for(base.model, base.tokenizer))
+    examples = [example for example in FactDirectory(data).training(300) if maker.fits(example)]
     with tempfile.TemporaryDirectory() as scratch:
-        Trainer(base.model, maker, examples, config, Path(scratch)).run()
+        EditorTrainer(base.model, maker, examples, config, Path(scratch)).run()
         with Path(scratch, "log.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))[-max(1, config.steps // 4) :]
     return [statistics.mean(float(row[name]) for row in rows if row[name]) for name in (*SHOWN, "seconds")]

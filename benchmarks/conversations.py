@@ -1,10 +1,11 @@
 """Does scope understand conversations? The last turn alone beside its readings in the light of the turns before.
 
-``python -m benchmarks.conversations`` decides for each conversation in ``tests/editing/conversations.jsonl`` which of
-thirty edits it asks about, with the shipped scope head and the encoder that the service uses; no language model is
-loaded. *Recall*: of the conversations that ask what an edit answers, how many find that very edit. *Precision*: of
-those that find an edit, how many find the one that they ask about. *Still*: of those that ask nothing of the kind, how
-many find none. One half of the set (``aside``) was written before the rules and not looked at while they were made.
+``python -m benchmarks.conversations`` decides for each conversation in ``tests/editing/language/conversations.jsonl``
+which of thirty edits it asks about, with the shipped scope head and the encoder that the service uses; no language
+model is loaded. *Recall*: of the conversations that ask what an edit answers, how many find that very edit.
+*Precision*: of those that find an edit, how many find the one that they ask about. *Still*: of those that ask nothing
+of the kind, how many find none. One half of the set (``aside``) was written before the rules and not looked at while
+they were made.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from editing.conversation import readings
 from editing.edit import EditRequest
-from editing.scope import ScopeIndex
-from editing.scope_head import ScopeHead
-from retrieval.encoder import Encoder
+from editing.language.conversation import readings
+from editing.scope.head import ScopeHead
+from editing.scope.index import ScopeIndex
+from retrieval.encoders.encoder import Encoder
 from service.app import vectoriser
 from service.settings import DEFAULT_MODEL
 
 PRETRAINED = Path(__file__).parent.parent / "editing" / "pretrained" / DEFAULT_MODEL
-SET = Path(__file__).parent.parent / "tests" / "editing" / "conversations.jsonl"
+SET = Path(__file__).parent.parent / "tests" / "editing" / "language" / "conversations.jsonl"
 Read = Callable[[Sequence[tuple[str, str]]], Sequence[str]]
 
 
@@ -60,11 +61,13 @@ def conversations(path: Path = SET) -> list[Conversation]:
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
         Conversation(
-            line["part"], line["kind"], line["asks"],
+            line["part"],
+            line["kind"],
+            line["asks"],
             tuple((("user", "assistant")[i % 2], text) for i, text in enumerate(line["turns"])),
         )
         for line in lines
-    ]  # fmt: skip
+    ]
 
 
 def scope_of(inputs: Sequence[str]) -> ScopeIndex:
@@ -110,8 +113,10 @@ def row(part: str, name: str, some: Sequence[Conversation], made: Decisions) -> 
     right = sum(f is not None and f == c.asks for c, f in pairs)
     fired, asking = sum(f is not None for f in made.found), sum(c.asks is not None for c in some)
     still = sum(f is None for c, f in pairs if c.asks is None)
-    shares = [f"{a / b:.3f} ({a}/{b})" if b else "–" for a, b in
-              ((right, fired), (right, asking), (still, len(some) - asking))]  # fmt: skip
+    shares = [
+        f"{a / b:.3f} ({a}/{b})" if b else "–"
+        for a, b in ((right, fired), (right, asking), (still, len(some) - asking))
+    ]
     return f"| {part} | {name} | {len(some)} | {' | '.join(shares)} | {made.readings:.2f} | {made.ms:.0f} |"
 
 

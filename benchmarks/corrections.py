@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from editing.data import HELD_OUT_RELATIONS, Example, Fact, near, split_of
-from editing.examples import ExampleMaker
-from editing.views import View
-from service.datasets import DataSet
+from editing.data.datasets import FactDirectory
+from editing.data.examples import ExampleBuilder
+from editing.data.facts import HELD_OUT_RELATIONS, Example, Fact, near, split_of
+from editing.language.views import View
 
 SPLITS = ("train", "dev", "test")
 Corrected = Mapping[str, set[str]]  # relations that are corrected, by subject
@@ -32,7 +32,7 @@ class Corrections:
 
 def draw_corrections(data: Path, n: int, seed: int) -> Corrections:
     """``n`` corrections, those that training did not see first; what is drawn depends on the seed alone."""
-    maker = DataSet(data).maker(SPLITS, held_out=True, seed=seed)
+    maker = FactDirectory(data).maker(SPLITS, held_out=True, seed=seed)
     rng = random.Random(seed)
     facts = list(maker.facts)
     rng.shuffle(facts)
@@ -63,7 +63,7 @@ def _apart(facts: Sequence[Fact], n: int) -> tuple[list[Fact], Corrected]:
     return chosen, corrected
 
 
-def _example(maker: ExampleMaker, fact: Fact, corrected: Corrected, rng: random.Random) -> Example:
+def _example(maker: ExampleBuilder, fact: Fact, corrected: Corrected, rng: random.Random) -> Example:
     drawn = maker.example(fact)
     objects = [o for o in maker.objects[fact.relation] if o != fact.object]
     free = [f for f in maker.by_relation[fact.relation] if not _touched(f.subject, f.relation, corrected)]
@@ -76,7 +76,7 @@ def _example(maker: ExampleMaker, fact: Fact, corrected: Corrected, rng: random.
     )
 
 
-def _same_subject(maker: ExampleMaker, fact: Fact, corrected: Corrected, rng: random.Random) -> Iterator[View]:
+def _same_subject(maker: ExampleBuilder, fact: Fact, corrected: Corrected, rng: random.Random) -> Iterator[View]:
     """Other questions about the subject, in any wording: what is known of it first, then what is asked of its kind."""
     known = [f.relation for f in maker.by_subject[fact.subject]]
     peers = sorted({f.relation for peer in maker.by_relation[fact.relation] for f in maker.by_subject[peer.subject]})

@@ -3,9 +3,9 @@
 ``python -m benchmarks.editing --data ../shared/data`` prints two tables; with ``--write`` they go between the markers
 in README.md. Rounds of both ways alternate, since a machine's speed drifts.
 
-Training: examples a second of ``Trainer`` (a batch of different edits through per-row factors, hidden states below the
-edited layers kept) against full forward passes with one edit at a time. Editing: milliseconds of one edit against one
-forward and backward pass of the model over the same tokens, the gradient of the same weights.
+Training: examples a second of ``EditorTrainer`` (a batch of different edits through per-row factors, hidden states
+below the edited layers kept) against full forward passes with one edit at a time. Editing: milliseconds of one edit
+against one forward and backward pass of the model over the same tokens, the gradient of the same weights.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from editing.batch import BatchMaker
-from editing.checkpoint import find_pretrained, load_editor
-from editing.compute import edit_sequences
-from editing.data import Example
+from editing.data.datasets import FactDirectory
+from editing.data.facts import Example
 from editing.edit import EditRequest
-from editing.judge import Judge
-from editing.passes import FullPasses
-from editing.polished import PolishedMend
-from editing.prompts import PromptEncoder, TargetSequence
-from editing.train import TrainConfig, Trainer
-from service.base_model import BaseModel, load_base_model
-from service.datasets import DataSet
+from editing.editors.checkpoint import find_pretrained, load_editor
+from editing.editors.polished import PolishedMend
+from editing.model.passes import FullPasses
+from editing.model.prompts import PromptEncoder, TargetSequence
+from editing.model.sequences import edit_sequences
+from editing.training.batch import BatchBuilder
+from editing.training.batch_loss import BatchLoss
+from editing.training.train import EditorTrainer, EditorTrainingConfig
+from service.engines.model_loader import LoadedModel, load_base_model
 from service.settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"
@@ -49,7 +49,7 @@ def main() -> None:
     settings = Settings()
     torch.set_num_threads(settings.compute_threads)
     base = load_base_model(settings.model, settings.directory, settings.dtype)
-    examples = DataSet(chosen.data).training(200)
+    examples = FactDirectory(chosen.data).training(200)
     lines = [
         f"{base.name}, {base.model.dtype}, {torch.get_num_threads()} thread(s):",
         "",
@@ -63,17 +63,19 @@ def main() -> None:
         README.write_text(f"{readme.split(BEGIN)[0]}{BEGIN}\n{text}\n{END}{readme.split(END)[1]}", encoding="utf-8")
 
 
-def training_table(base: BaseModel, examples: Sequence[Example], rounds: int) -> list[str]:
+def training_table(base: LoadedModel, examples: Sequence[Example], rounds: int) -> list[str]:
     """Examples a second, three ways."""
-    maker = BatchMaker(PromptEncoder(base.tokenizer))
+    maker = BatchBuilder(PromptEncoder(base.tokenizer))
     fitting = [example for example in examples if maker.fits(example)]
     with tempfile.TemporaryDirectory() as scratch:
-        batched = Trainer(base.model, maker, fitting, TrainConfig(normaliser_steps=0), Path(scratch, "batched"))
-        plain = Trainer(
-            base.model, maker, fitting, TrainConfig(normaliser_steps=0, batch=1), Path(scratch, "one by one")
+        batched = EditorTrainer(
+            base.model, maker, fitting, EditorTrainingConfig(normaliser_steps=0), Path(scratch, "batched")
+        )
+        plain = EditorTrainer(
+            base.model, maker, fitting, EditorTrainingConfig(normaliser_steps=0, batch=1), Path(scratch, "one by one")
         )
         full = FullPasses(base.model)
-        plain.passes, plain.judge = full, Judge(full)
+        plain.passes, plain.judge = full, BatchLoss(full)
         size = batched.config.batch
         first, kept, straight = [], [], []
         for _ in range(rounds):
@@ -82,8 +84,11 @@ def training_table(base: BaseModel, examples: Sequence[Example], rounds: int) ->
             kept.append(size / timed(lambda: step(batched)))
             straight.append(2 / timed(lambda: [step(plain) for _ in range(2)]))
     ratio = [k / s for k, s in zip(kept, straight, strict=True)]
-    rows = (("full passes, one edit at a time", straight), ("batched, states not kept yet", first),
-            (f"batched, states kept ({size} edits a step)", kept))  # fmt: skip
+    rows = (
+        ("full passes, one edit at a time", straight),
+        ("batched, states not kept yet", first),
+        (f"batched, states kept ({size} edits a step)", kept),
+    )
     return [
         "| training | examples/s (median, range) |",
         "|---|---|",
@@ -92,12 +97,12 @@ def training_table(base: BaseModel, examples: Sequence[Example], rounds: int) ->
     ]
 
 
-def step(trainer: Trainer) -> None:
+def step(trainer: EditorTrainer) -> None:
     trainer._one_step()
     trainer.step += 1
 
 
-def editing_table(base: BaseModel, examples: Sequence[Example], rounds: int) -> list[str]:
+def editing_table(base: LoadedModel, examples: Sequence[Example], rounds: int) -> list[str]:
     """Milliseconds of an edit, and of a forward and backward pass over the same tokens."""
     method, encoder = editor_of(base), PromptEncoder(base.tokenizer)
     own, plain = [], []
@@ -115,7 +120,7 @@ def editing_table(base: BaseModel, examples: Sequence[Example], rounds: int) -> 
     ]
 
 
-def editor_of(base: BaseModel) -> PolishedMend:
+def editor_of(base: LoadedModel) -> PolishedMend:
     found = find_pretrained(base.digest)
     if found is None:
         raise SystemExit(f"no editor is shipped for {base.name}; set ERRATA_MODEL to a model that has one")

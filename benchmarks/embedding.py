@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from index.corpora import locate_summaries, read_summaries
-from index.passages import Passage, split_articles
-from retrieval.embed import embed_passages, render
-from retrieval.encoder import Encoder, Vectors
+from index.corpora.corpus import locate_summaries, read_summaries
+from index.passages.passage import Passage, split_articles
+from retrieval.encoders.encoder import Encoder, Vectors
+from retrieval.encoders.passage_text import render
+from retrieval.indexing.embed import embed_passages
 
 WIKIPEDIA = 21_015_324  # passages of Lewis et al. 2020
 WARMING = 64

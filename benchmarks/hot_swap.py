@@ -23,10 +23,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.serving import serving
-from index.versions import IndexVersions
-from retrieval.encoder import Encoder
-from retrieval.hot_swap import (
+from benchmarks.hot_swap_corpora import (
     CORPORA,
     QUESTIONS,
     Disagreement,
@@ -36,10 +33,13 @@ from retrieval.hot_swap import (
     made_up_facts,
     read_facts,
 )
-from retrieval.library import build_corpus_index
-from service.base_model import ModelUnavailable
+from benchmarks.serving import serving
+from index.versions.registry import IndexVersions
+from retrieval.encoders.encoder import Encoder
+from retrieval.indexing.builder import build_corpus_index
+from service.engines.model_loader import ModelUnavailable
+from service.evaluation.statistics import Proportion
 from service.settings import Settings
-from service.shares import Share
 
 _TOGETHER = 8  # requests under way at once
 Answers = list[str]
@@ -169,7 +169,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def _cell(of: dict[str, int]) -> str:
-    held, exact = Share(of["contained"], of["questions"]), Share(of["exact"], of["questions"])
+    held, exact = Proportion(of["contained"], of["questions"]), Proportion(of["exact"], of["questions"])
     low, high = held.interval
     return f"{held.rate:.2f} ({low:.2f}–{high:.2f}), EM {exact.rate:.2f}"
 

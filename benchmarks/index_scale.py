@@ -26,17 +26,17 @@ from numpy.typing import NDArray
 
 from benchmarks.raw_faiss import K, memory_of, raw_search
 from benchmarks.synthetic_vectors import BLOCK, SyntheticVectors, Vectors, random_centres
-from index.build import build_index
-from index.comparing import best_rows
-from index.corpora import Corpus
-from index.manifest import Manifest, Recipe
-from index.opened import Index
-from index.passage_file import PASSAGES_FILE, PassageFile
-from index.passage_writer import write_passage_file
-from index.passages import Passage, Split, passage_id
-from index.search_types import AUTO, TYPES, index_type, parameters_for
-from index.vectors import HALVES_FILE, VECTORS_FILE, EncoderIdentity
-from index.versions import IndexVersions
+from index.corpora.corpus import Corpus
+from index.passages.passage import Passage, Split, passage_id
+from index.passages.passage_file import PASSAGES_FILE, PassageFile
+from index.passages.writer import write_passage_file
+from index.vectors.exact_search import best_rows
+from index.vectors.search_types import AUTO, TYPES, index_type, parameters_for
+from index.vectors.vector_index import HALVES_FILE, VECTORS_FILE, EncoderIdentity
+from index.versions.build import build_index
+from index.versions.manifest import Manifest, Recipe
+from index.versions.opened import PassageIndex
+from index.versions.registry import IndexVersions
 
 WIKIPEDIA = 21_015_324  # passages of DPR's Wikipedia (Karpukhin et al. 2020)
 LINE = "a passage of a corpus that is not there, as long as passages are on average, word after word after word " * 6
@@ -99,7 +99,7 @@ def truth(source: Source, count: int, queries: Vectors) -> NDArray[np.int64]:
 
 def embedded(home: Path, questions: Path, count: int) -> Vectors:
     """Real questions: the first of JSON lines with ``question``."""
-    from retrieval.encoder import Encoder
+    from retrieval.encoders.encoder import Encoder
     from service.settings import Settings
 
     lines = questions.read_text(encoding="utf-8").splitlines()[:count]
@@ -111,7 +111,9 @@ def recall(found: NDArray[np.int64], best: NDArray[np.int64]) -> float:
     return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in pairs]))
 
 
-def compare(index: Index, directory: Path, queries: dict[str, Vectors], best: dict[str, NDArray[np.int64]]) -> Vectors:
+def compare(
+    index: PassageIndex, directory: Path, queries: dict[str, Vectors], best: dict[str, NDArray[np.int64]]
+) -> Vectors:
     """Print recall; milliseconds (sides, queries) of the first kind of queries, one at a time, in turns.
 
     In each turn every side has another query: none finds in the caches what one before it has looked at.
@@ -133,7 +135,7 @@ def compare(index: Index, directory: Path, queries: dict[str, Vectors], best: di
     return took
 
 
-def otherwise(index: Index, asked: Vectors, best: NDArray[np.int64]) -> None:
+def otherwise(index: PassageIndex, asked: Vectors, best: NDArray[np.int64]) -> None:
     """Print recall and time of other ways to search the same structure, around those that the rule takes."""
     (segment,) = index.segments
     usual = dict(segment.vectors.parameters)

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from editing.data import Example
+from editing.data.facts import Example
 
 ALONE = 100
 CHUNK = 64

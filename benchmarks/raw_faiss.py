@@ -15,11 +15,11 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.manifest import Manifest
-from index.passage_file import PASSAGE_FILES
-from index.search_types import HNSW, IVFPQ
-from index.vectors import HALVES_FILE, VECTORS_FILE, Vectors
-from index.versions import IndexVersions
+from index.passages.passage_file import PASSAGE_FILES
+from index.vectors.search_types import HNSW, IVFPQ
+from index.vectors.vector_index import HALVES_FILE, VECTORS_FILE, Vectors
+from index.versions.manifest import Manifest
+from index.versions.registry import IndexVersions
 
 K = 10
 Search = Callable[[Vectors], tuple[Vectors, NDArray[np.int64]]]

@@ -1,8 +1,8 @@
 """How often a passage with the answer is found: BM25, dense, hybrid, and re-ranked, on NQ questions.
 
 Asked are the questions whose answer is in the index: some passage, title and text, has it (DPR's ``has_answer``). One
-half of them, drawn by a digest of the question, chose the constants of ``retrieval/fusion.py`` and
-``retrieval/lexical.py``; the other half did not.
+half of them, drawn by a digest of the question, chose the constants of ``retrieval/search/fusion.py`` and
+``retrieval/search/bm25.py``; the other half did not.
 
     python -m benchmarks.retrieval --home ~/.errata --questions nq_open_efficientqa_dev.jsonl [--reranker FOLDER]
 
@@ -21,14 +21,14 @@ from pathlib import Path
 
 import numpy as np
 
-from index.passages import Hit
-from index.versions import IndexVersions
-from retrieval.encoder import Encoder
-from retrieval.lexical_shelf import LexicalShelf
-from retrieval.nq_open import Question, read_question_set
-from retrieval.reranker import Reranker
-from retrieval.retriever import How, Retriever
-from retrieval.scoring import first_with_answer, have_answers, mrr, readable, recall_at
+from index.passages.passage import Hit
+from index.versions.registry import IndexVersions
+from retrieval.encoders.encoder import Encoder
+from retrieval.encoders.reranker import Reranker
+from retrieval.evaluation.metrics import first_with_answer, have_answers, mrr, readable, recall_at
+from retrieval.evaluation.nq_open import Question, read_question_set
+from retrieval.search.bm25_store import Bm25Store
+from retrieval.search.retriever import How, Retriever
 
 DEPTHS = (1, 5, 20, 100)
 HOWS: tuple[How, ...] = ("bm25", "dense", "hybrid")
@@ -42,7 +42,7 @@ def main() -> None:
     versions = IndexVersions(root)
     index = versions.open(given.index or versions.active() or "", encoder.identity)
     began = time.perf_counter()
-    lexical = LexicalShelf(given.shelf or root, print).open(index)
+    lexical = Bm25Store(given.shelf or root, print).open(index)
     print(f"BM25 opened or made in {time.perf_counter() - began:.2f} s")
     reranker = Reranker.load(given.reranker) if given.reranker else None
     retriever = Retriever(index, encoder, lexical, reranker)

@@ -18,14 +18,14 @@ from typing import NamedTuple
 from benchmarks.asking import KEPT, prompts
 from benchmarks.corrections import draw_corrections
 from benchmarks.many import Stand, stands
-from editing.checkpoint import PRETRAINED
-from editing.data import Example
-from editing.ledger import Ledger
-from editing.scope_head import ScopeHead
+from editing.data.facts import Example
+from editing.editors.checkpoint import PRETRAINED
+from editing.ledger.ledger import Ledger
+from editing.scope.head import ScopeHead
 from editing.store import EditStore
-from retrieval.encoder import Encoder
+from retrieval.encoders.encoder import Encoder
 from service.app import open_scope
-from service.record import EditRecordBook
+from service.edits.registry import EditRegistry
 
 DIRECTORY = PRETRAINED / "smollm2-135m-instruct"
 BEGIN, END = "<!-- scope curve: begin -->", "<!-- scope curve: end -->"
@@ -41,7 +41,7 @@ class Decision(NamedTuple):
     score: float
 
 
-def decisions(book: EditRecordBook, several: Sequence[Stand], examples: Sequence[Example], most: int) -> list[Decision]:
+def decisions(book: EditRegistry, several: Sequence[Stand], examples: Sequence[Example], most: int) -> list[Decision]:
     """Of all prompts about the corrections that are in force there, at most ``most`` of them."""
     found = []
     for stand in several:
@@ -97,7 +97,7 @@ def measured(options: argparse.Namespace) -> dict[int, list[Decision]]:
         scope = open_scope(options.home, None, Encoder.load(), print)
         scope.head = ScopeHead.load(DIRECTORY / "scope.safetensors")
         scope.head.threshold -= BELOW
-        book = EditRecordBook(ledger, EditStore(options.home / "edits"), scope, print)
+        book = EditRegistry(ledger, EditStore(options.home / "edits"), scope, print)
         return {size: decisions(book, several, examples, options.asked) for size, several in found.items()}
 
 

@@ -22,18 +22,18 @@ import numpy as np
 import torch
 
 from editing.edit import EditRequest, LowRankDelta
-from editing.events import Draft
-from editing.history import History
-from editing.ledger import Ledger
-from editing.scope import ScopeIndex
-from editing.scope_head import ScopeHead
-from editing.scope_vectors import WordingVectors
-from editing.state import fold
+from editing.ledger.events import Draft
+from editing.ledger.history import History
+from editing.ledger.ledger import Ledger
+from editing.ledger.state import fold
+from editing.scope.head import ScopeHead
+from editing.scope.index import ScopeIndex
+from editing.scope.vector_cache import VectorCache
+from editing.scope.vectors import WordingVectors
 from editing.store import EditStore
-from editing.vector_file import VectorFile
-from retrieval.encoder import Encoder
+from retrieval.encoders.encoder import Encoder
 from service.app import vectoriser
-from service.record import EditRecordBook, stored_request
+from service.edits.registry import EditRegistry, stored_request
 
 PRETRAINED = Path(__file__).parents[1] / "editing" / "pretrained" / "smollm2-135m-instruct"
 SYLLABLES = (
@@ -109,7 +109,7 @@ def write(home: Path, scope: ScopeIndex, count: int) -> None:
 
 
 def scope_of(home: Path, encoder: Encoder, head: ScopeHead) -> ScopeIndex:
-    file = VectorFile(home / "scope", encoder.digest, encoder.dimension)
+    file = VectorCache(home / "scope", encoder.digest, encoder.dimension)
     return ScopeIndex(head, vectoriser(encoder), encoder.dimension, WordingVectors(vectoriser(encoder), file))
 
 
@@ -182,7 +182,7 @@ def start(home: Path) -> dict[str, float]:
     enter = scope.add_all = Clock(scope.add_all)  # type: ignore[method-assign]
     with Ledger(f"sqlite:///{home / 'ledger.db'}") as ledger:
         read = ledger.events = Clock(ledger.events)  # type: ignore[method-assign]
-        book = EditRecordBook(ledger, EditStore(home / "edits"), scope)
+        book = EditRegistry(ledger, EditStore(home / "edits"), scope)
         took |= {"all": time.process_time() - busy, "all, by the wall clock": time.perf_counter() - began}
         took |= {"ledger read": read.seconds, "wordings indexed": enter.seconds}
         took["edits in force"] = int(book.refresh().in_force.sum())

@@ -181,8 +181,8 @@ def measure_generation(home: Path, tokens: int, rounds: int) -> Figures:
 
 def generation_cases(pipeline: Any, edit_id: str, tokens: int) -> dict[str, Callable[[], float]]:
     """By name: generates once and gives tokens a second, prompt and choice of edits included."""
-    from service.engines import SamplingParams
-    from service.usecases import GenerateQuery
+    from service.engines.protocol import SamplingParams
+    from service.types import GenerateQuery
 
     prompt, params = pipeline.book.request(edit_id).input, SamplingParams(max_tokens=tokens)
     none = GenerateQuery(params, prompt, edits="none")
@@ -225,9 +225,12 @@ def surroundings() -> Figures:
     name = next((line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")), "")
     packages = {package: version(package) for package in ("torch", "transformers")}
     return {
-        "processor": name, "cores": len(os.sched_getaffinity(0)), "load_before": os.getloadavg()[0],
-        "python": platform.python_version(), **packages,
-    }  # fmt: skip
+        "processor": name,
+        "cores": len(os.sched_getaffinity(0)),
+        "load_before": os.getloadavg()[0],
+        "python": platform.python_version(),
+        **packages,
+    }
 
 
 def table(figures: Figures) -> str:

@@ -22,14 +22,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from editing.bench import Workshop
+from editing.data.datasets import FactDirectory
 from editing.edit import Deltas
+from editing.editors.polished import PolishedMend
 from editing.errors import EditorMismatch
-from editing.model import edited
-from editing.polished import PolishedMend
-from editing.prompts import TargetSequence
-from service.baselines import build_baseline
-from service.datasets import DataSet
+from editing.model.edit_batch import EditContext
+from editing.model.prompts import TargetSequence
+from editing.model.side_path import edited
+from service.evaluation.editing.baselines import build_baseline
 from service.pipeline import Pipeline
 
 TURN = 100  # corrections of UltraEdit made in one step
@@ -91,7 +91,7 @@ def mend(served: Pipeline, _data: Path) -> Editor:
     method = served.editor.method if served.editor else None
     if not isinstance(method, PolishedMend):
         raise EditorMismatch(f"there is no trained editor for {served.base.name}")
-    shop = Workshop(served.base.model, method.network.names, served.prompts.encoder.prefix())
+    shop = EditContext(served.base.model, method.network.names, served.prompts.encoder.prefix())
 
     def making(jobs: Sequence[Job]) -> Iterator[Deltas]:
         for some in pieces(jobs, GROUP):
@@ -108,7 +108,7 @@ def malmen(served: Pipeline, _data: Path) -> Editor:
 
 
 def ultraedit(served: Pipeline, data: Path) -> Editor:
-    primed: Any = build_baseline("ultraedit", served, lambda: DataSet(data).training(PRIMING))
+    primed: Any = build_baseline("ultraedit", served, lambda: FactDirectory(data).training(PRIMING))
 
     def making(jobs: Sequence[Job]) -> Iterator[Deltas]:
         method = copy.deepcopy(primed)  # statistics of these corrections alone
@@ -124,8 +124,11 @@ def fine_tuning(served: Pipeline, _data: Path) -> Editor:
 
 
 EDITORS: Mapping[str, Callable[[Pipeline, Path], Editor]] = {
-    "mend": mend, "malmen": malmen, "ultraedit": ultraedit, "fine-tuning": fine_tuning,
-}  # fmt: skip
+    "mend": mend,
+    "malmen": malmen,
+    "ultraedit": ultraedit,
+    "fine-tuning": fine_tuning,
+}
 
 
 def pieces(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -24,17 +24,21 @@ from benchmarks.corrections import draw_corrections
 from benchmarks.costs import costs_table, measure_costs
 from benchmarks.many import Stand, log, make_all, stands
 from benchmarks.serving import serving
-from editing.data import Example
-from service.shares import Share
+from editing.data.facts import Example
+from service.evaluation.statistics import Proportion
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- ten thousand: begin -->", "<!-- ten thousand: end -->"
 PLOT = Path(__file__).parent / "ten_thousand.png"
 KINDS = (*WANTED, *KEPT)
 NAMES = {
-    "edit": "efficacy", "chat": "chat", "statement": "statement", "same_subject": "same subject",
-    "same_relation": "same relation", "unrelated": "unrelated",
-}  # fmt: skip
+    "edit": "efficacy",
+    "chat": "chat",
+    "statement": "statement",
+    "same_subject": "same subject",
+    "same_relation": "same relation",
+    "unrelated": "unrelated",
+}
 GROUPS = {"subject": "unseen subjects", "relation": "unseen relations"}
 Figures = dict[str, Any]
 
@@ -51,7 +55,7 @@ def ask_all(
     return [one for one in questions.done if one.in_force in found and one.which < options.asked]
 
 
-def shares(asked: Sequence[Asked]) -> dict[int, dict[str, Share]]:
+def shares(asked: Sequence[Asked]) -> dict[int, dict[str, Proportion]]:
     """By edits in force and kind."""
     sizes = sorted({one.in_force for one in asked})
     return {
@@ -60,8 +64,8 @@ def shares(asked: Sequence[Asked]) -> dict[int, dict[str, Share]]:
     }
 
 
-def _share(asked: Sequence[Asked]) -> Share:
-    return Share(sum(one.good for one in asked), len(asked))
+def _share(asked: Sequence[Asked]) -> Proportion:
+    return Proportion(sum(one.good for one in asked), len(asked))
 
 
 def table(asked: Sequence[Asked]) -> Iterator[str]:

@@ -4,8 +4,8 @@
     errata train-rag titles.jsonl --objective contrastive --out retriever
     errata train-rag titles.jsonl --objective marginal --out both
 
-The rules of ``retrieval/questions.py`` make them from the active index, so they need no other data; lines as NQ-open
-has them. They are easier than what people ask, but it is known which passage answers them.
+The rules of ``retrieval/reader/question_generation.py`` make them from the active index, so they need no other data;
+lines as NQ-open has them. They are easier than what people ask, but it is known which passage answers them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import json
 import random
 from pathlib import Path
 
-from index.versions import IndexVersions
-from retrieval.encoder import Encoder
-from retrieval.known_questions import bare, made_from_passages
+from index.versions.registry import IndexVersions
+from retrieval.encoders.encoder import Encoder
+from retrieval.reader.known_questions import bare, made_from_passages
 
 
 def main() -> None:

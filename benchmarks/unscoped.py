@@ -23,14 +23,14 @@ from typing import Any
 from benchmarks.asking import KEPT, LONGEST, WANTED, prompts
 from benchmarks.corrections import draw_corrections
 from benchmarks.sums import EDITORS, Editor, Job, Sum
-from editing.compute import edit_sequences
-from editing.data import Example
+from editing.data.facts import Example
 from editing.edit import Deltas, Edit, EditRequest
-from editing.model import edited
+from editing.language.views import View
+from editing.model.sequences import edit_sequences
+from editing.model.side_path import edited
 from editing.verify import match
-from editing.views import View
-from service.engines import SamplingParams
-from service.evaluating import scratch_service
+from service.engines.protocol import SamplingParams
+from service.evaluation.editing.run import scratch_service
 from service.pipeline import Pipeline
 from service.settings import Settings
 

@@ -70,9 +70,11 @@ def walkthrough() -> str:
     edit_id = made["id"]
     step(
         "Question, rephrasing and plain statement now have the right answer; a neighbouring question is untouched:",
-        ask(QUESTION), ask("Which city is the capital of Myanmar?"), ask("The capital of Myanmar is", raw=True),
+        ask(QUESTION),
+        ask("Which city is the capital of Myanmar?"),
+        ask("The capital of Myanmar is", raw=True),
         ask("What is the capital of Thailand?"),
-    )  # fmt: skip
+    )
     step(
         "The log has it (shown without the request and the report that an event carries as well), and verifies:",
         get("/log"),
@@ -88,9 +90,10 @@ def walkthrough() -> str:
         "Ask beside Wikipedia; the answer names its passages:",
         post("/ask", {"question": "Where is the Eiffel Tower?", "k": 2}),
         shown=lambda answer: {
-            **answer, "passages": [{**p, "text": p["text"][:60] + "…"} for p in answer.get("passages", [])]
+            **answer,
+            "passages": [{**p, "text": p["text"][:60] + "…"} for p in answer.get("passages", [])],
         },
-    )  # fmt: skip
+    )
     return "\n\n".join(parts)
 
 

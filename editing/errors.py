@@ -81,5 +81,5 @@ class DataError(EditingError):
     """A training or evaluation file cannot be read; the message names file and line."""
 
 
-class TrainingError(EditingError):
+class EditorTrainingError(EditingError):
     """Training cannot go on, or cannot be resumed from what is on disk."""

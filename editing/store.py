@@ -27,7 +27,7 @@ from torch import Tensor
 
 from editing.edit import Deltas, LowRankDelta
 from editing.errors import CorruptFactors, StorageError
-from editing.files import Signature, forget, is_whole, signature
+from editing.factor_file import Signature, forget, is_whole, signature
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

@@ -48,7 +48,7 @@ def match(answer: str, wanted: str) -> Match:
 
 
 @dataclass(frozen=True)
-class Case:
+class VerificationCase:
     """One prompt's answers before and after the edit."""
 
     prompt: str
@@ -61,9 +61,9 @@ class Verification:
     """What free generation says of an edit."""
 
     request: EditRequest
-    own: Case
-    rephrases: tuple[Case, ...]
-    locality: tuple[Case, ...]
+    own: VerificationCase
+    rephrases: tuple[VerificationCase, ...]
+    locality: tuple[VerificationCase, ...]
 
     @property
     def efficacy(self) -> bool:
@@ -106,12 +106,17 @@ class Verification:
                 "unchanged": self.unchanged,
                 "total": len(self.locality),
                 "cases": [
-                    {"prompt": c.prompt, "before": c.before, "after": c.after, "unchanged": c.before == c.after,
-                     "match": "exact" if c.before == c.after else "no"}
+                    {
+                        "prompt": c.prompt,
+                        "before": c.before,
+                        "after": c.after,
+                        "unchanged": c.before == c.after,
+                        "match": "exact" if c.before == c.after else "no",
+                    }
                     for c in self.locality
                 ],
             },
-        }  # fmt: skip
+        }
 
 
 def verify(request: EditRequest, before: Sequence[str], answer: Answerer) -> Verification:
@@ -122,6 +127,6 @@ def verify(request: EditRequest, before: Sequence[str], answer: Answerer) -> Ver
         answer: generates with the edit in force as it will be served.
     """
     prompts = (request.input, *request.rephrases, *request.locality)
-    cases = [Case(prompt, text, answer(prompt)) for prompt, text in zip(prompts, before, strict=True)]
+    cases = [VerificationCase(prompt, text, answer(prompt)) for prompt, text in zip(prompts, before, strict=True)]
     split = 1 + len(request.rephrases)
     return Verification(request, cases[0], tuple(cases[1:split]), tuple(cases[split:]))

@@ -17,7 +17,7 @@ class AdapterError(RetrievalError):
     """A LoRA adapter is missing, damaged, or does not fit the generator."""
 
 
-class TrainingError(RetrievalError):
+class RetrieverTrainingError(RetrievalError):
     """Training cannot begin or go on: no usable questions, or what lies in the run's folder is of another run."""
 
 

@@ -9,37 +9,37 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from editing.checkpoint import Editor, find_pretrained, load_editor
+from editing.editors.checkpoint import EditorCheckpoint, find_pretrained, load_editor
+from editing.editors.fine_tuning import FineTuning
+from editing.editors.untrained import untrained_editor
 from editing.errors import StorageError
-from editing.fine_tuning import FineTuning
-from editing.ledger import Ledger
-from editing.prompts import PromptEncoder
-from editing.scope import ScopeIndex
-from editing.scope_head import Member, ScopeHead, TextVectors
-from editing.scope_vectors import WordingVectors
+from editing.ledger.ledger import Ledger
+from editing.model.prompts import PromptEncoder
+from editing.scope.head import Member, ScopeHead, TextVectors
+from editing.scope.index import ScopeIndex
+from editing.scope.vector_cache import VectorCache
+from editing.scope.vectors import WordingVectors
 from editing.store import EditStore
-from editing.untrained import untrained_editor
-from editing.vector_file import VectorFile
-from retrieval.encoder import Encoder
-from retrieval.reranker import Reranker
-from service.answering import Answerer
-from service.base_model import BaseModel, load_base_model
-from service.compute import ComputeThread
-from service.correcting import Corrector
-from service.engines import SamplingParams
+from retrieval.encoders.encoder import Encoder
+from retrieval.encoders.reranker import Reranker
+from service.answers.answerer import Answerer
+from service.answers.index_manager import IndexManager
+from service.answers.passage_reader import PassageReader
+from service.answers.rag_decoder import RagDecoder
+from service.answers.reader import open_reader
+from service.api.routes.router import install_routes
+from service.edits.computation import EditComputation
+from service.edits.registry import EditRegistry
+from service.edits.reverify import Reverification
+from service.edits.startup_check import StartupCheck, glance_at_start
+from service.edits.writer import EditWriter
+from service.engines.compute_thread import ComputeThread
 from service.engines.local import LocalEngine
-from service.inspection import Inspection, glance_at_start
+from service.engines.model_loader import LoadedModel, load_base_model
+from service.engines.protocol import SamplingParams
 from service.jobs import Jobs
-from service.library import Library
-from service.making import Maker
-from service.marginal import Marginaliser
-from service.passage_reader import PassageReader
 from service.pipeline import Pipeline
 from service.prompt import PromptBuilder
-from service.reading import open_reader
-from service.record import EditRecordBook
-from service.reverifying import Reverification
-from service.routes import install_routes
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None, say: Say | None = None) -> Fast
         with ExitStack() as stack:
             try:
                 served = build_pipeline(chosen, stack, tell)
-                stack.enter_context(Inspection(served.book.health, tell))
+                stack.enter_context(StartupCheck(served.book.health, tell))
                 app.state.jobs = stack.enter_context(_jobs(served, chosen))
                 app.state.usecases = served
             except Exception as error:
@@ -92,18 +92,18 @@ def build_pipeline(settings: Settings, stack: ExitStack, say: Say) -> Pipeline:
     editor = open_editor(settings, base, encoder, say)
     scope = open_scope(home, editor, encoder, say)
     ledger = stack.enter_context(Ledger(f"sqlite:///{_made(home) / 'ledger.db'}"))
-    book = compute.run(EditRecordBook, ledger, EditStore(home / "edits"), scope, say)
+    book = compute.run(EditRegistry, ledger, EditStore(home / "edits"), scope, say)
     say(f"ledger at revision {book.refresh().revision}, {len(book.refresh().active)} edits in force")
     glance_at_start(book.health, say)
     prompts = PromptBuilder(PromptEncoder(base.tokenizer), base.context, settings.passage_tokens)
     engine = LocalEngine(base.model, base.tokenizer, compute, settings.batch)
-    corrector = Corrector(Maker(base, editor, engine, prompts, book, compute, settings.verify_tokens))
+    corrector = EditWriter(EditComputation(base, editor, engine, prompts, book, compute, settings.verify_tokens))
     reader = open_reader(settings.reader, base)
     say(f"reader {reader.card.name}" if reader else "no trained reader: answers from passages are the model's own")
-    marginaliser = Marginaliser(base.model, base.tokenizer, frozenset(engine.end_tokens), compute, reader)
+    marginaliser = RagDecoder(base.model, base.tokenizer, frozenset(engine.end_tokens), compute, reader)
     answerer = Answerer(PassageReader(engine, prompts, compute, marginaliser, reader), book, compute)
     reranker = Reranker.load(settings.reranker) if settings.reranker else None
-    library = Library(home / "indexes", encoder, say, reranker, settings.compute_threads)
+    library = IndexManager(home / "indexes", encoder, say, reranker, settings.compute_threads)
     library.start()
     return Pipeline(base, editor, engine, prompts, book, corrector, answerer, library, settings.max_waiting)
 
@@ -112,7 +112,7 @@ def _jobs(served: Pipeline, settings: Settings) -> Jobs:
     return Jobs({"verify": lambda: Reverification(served, SamplingParams(max_tokens=settings.verify_tokens))})
 
 
-def open_editor(settings: Settings, base: BaseModel, encoder: Encoder, say: Say) -> Editor | None:
+def open_editor(settings: Settings, base: LoadedModel, encoder: Encoder, say: Say) -> EditorCheckpoint | None:
     """The chosen editor, the one shipped for this model, or fine-tuning; None where no scope head fits the encoder."""
     chosen = settings.editor or find_pretrained(base.digest)
     if chosen is not None and str(chosen) != FineTuning.name:
@@ -127,11 +127,11 @@ def open_editor(settings: Settings, base: BaseModel, encoder: Encoder, say: Say)
     return untrained
 
 
-def open_scope(home: Path, editor: Editor | None, encoder: Encoder, say: Say) -> ScopeIndex:
+def open_scope(home: Path, editor: EditorCheckpoint | None, encoder: Encoder, say: Say) -> ScopeIndex:
     """The scope index with the vectors kept under ``home``; a cache, so the service runs without it as well."""
     head, vectorise = editor.scope if editor else ScopeHead([Member(encoder.dimension)]), vectoriser(encoder)
     try:
-        file = VectorFile(home / "scope", encoder.digest, encoder.dimension)
+        file = VectorCache(home / "scope", encoder.digest, encoder.dimension)
     except OSError as error:
         say(f"{home / 'scope'} cannot be used ({error}); wordings are embedded again at each start")
         file = None

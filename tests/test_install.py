@@ -44,8 +44,12 @@ def make(target: str, **variables: str) -> list[str]:
     }
     done = subprocess.run(
         ["make", "--dry-run", "--always-make", target, *given],
-        cwd=ROOT, env=plain, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=plain,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout.splitlines()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.cli import app
-from service.schemas import AskBody, EditBody, GenerateRequest, RollbackBody
+from service.api.schemas.requests import AskBody, EditBody, GenerateRequest, RollbackBody
+from service.cli.main import app
 from service.settings import Settings
 
 ROOT = Path(__file__).parent.parent

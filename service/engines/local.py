@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from editing.model import edited, stack
-from service.compute import ComputeThread
-from service.engines import Changes, Generation, OnText, Prompt, SamplingParams
-from service.engines.batch import Batch
-from service.engines.row import Answer, Row, Word
-from service.engines.text import TextStream
+from editing.model.side_path import edited, stack
+from service.engines.compute_thread import ComputeThread
+from service.engines.detokenizer import Detokenizer
+from service.engines.protocol import Adapter, Generation, OnText, Prompt, SamplingParams
+from service.engines.scheduler import Scheduler
+from service.engines.sequence import SequenceOutput, Token, TokenSequence
 
 WIDTH = 16
 
@@ -24,8 +24,9 @@ class LocalEngine:
     """Decodes with a key-value cache; rows of all calls are decoded together.
 
     Whatever else is going on, an answer depends on prompt, edits and parameters only: in bfloat16 on x86 bit for bit,
-    in float32 token for token (the last bits of logits may differ in company, see ``service.engines.together``). Text
-    is made, and ``on_text`` called, in the thread that asked; an error of its own comes out there and nowhere else.
+    in float32 token for token (the last bits of logits may differ in company, see ``service.engines.batched_step``).
+    Text is made, and ``on_text`` called, in the thread that asked; an error of its own comes out there and nowhere
+    else.
 
     Args:
         width: rows in one step at most; with 1 concurrent answers take turns token by token.
@@ -36,12 +37,12 @@ class LocalEngine:
         configured = model.generation_config.eos_token_id
         ends = configured if isinstance(configured, list) else [configured]
         self.end_tokens = {token for token in (*ends, tokenizer.eos_token_id) if token is not None}
-        self.batch = Batch(model, compute, width)
+        self.batch = Scheduler(model, compute, width)
 
     def generate(
         self,
         prompts: Sequence[Prompt],
-        edits: Sequence[Sequence[Changes]],
+        edits: Sequence[Sequence[Adapter]],
         params: SamplingParams,
         on_text: OnText | None = None,
     ) -> list[Generation]:
@@ -51,12 +52,12 @@ class LocalEngine:
             NotReady: the service is stopping.
             Exception: whatever ``on_text`` raises, or the model.
         """
-        heard: SimpleQueue[tuple[Row, Word]] = SimpleQueue()
+        heard: SimpleQueue[tuple[TokenSequence, Token]] = SimpleQueue()
         ends = frozenset(self.end_tokens)
         answers = [
-            Answer(
-                Row(n, prompt, own, params, ends, lambda row, word: heard.put((row, word))),
-                TextStream(self.tokenizer, params.stop),
+            SequenceOutput(
+                TokenSequence(n, prompt, own, params, ends, lambda row, word: heard.put((row, word))),
+                Detokenizer(self.tokenizer, params.stop),
                 on_text,
             )
             for n, (prompt, own) in enumerate(zip(prompts, edits, strict=True))
@@ -68,7 +69,7 @@ class LocalEngine:
             for answer in answers:
                 answer.row.left = True
 
-    def logits(self, prompt: Prompt, edits: Sequence[Changes]) -> Tensor:
+    def logits(self, prompt: Prompt, edits: Sequence[Adapter]) -> Tensor:
         """Next-token logits at every position of a prompt, (tokens, vocab)."""
 
         @torch.inference_mode()
@@ -80,7 +81,7 @@ class LocalEngine:
 
         return self.compute.run(forward)
 
-    def _hear(self, answers: Sequence[Answer], heard: SimpleQueue[tuple[Row, Word]]) -> None:
+    def _hear(self, answers: Sequence[SequenceOutput], heard: SimpleQueue[tuple[TokenSequence, Token]]) -> None:
         """Until all have ended."""
         later = deque(answers)
         speaking = {later.popleft().row.number for _ in range(min(len(later), self.width))}
@@ -101,7 +102,7 @@ class LocalEngine:
                     speaking.add(following.number)
                     self.batch.join([following])
 
-    def _next(self, heard: SimpleQueue[tuple[Row, Word]]) -> tuple[Row, Word]:
+    def _next(self, heard: SimpleQueue[tuple[TokenSequence, Token]]) -> tuple[TokenSequence, Token]:
         while self.compute.here and heard.empty():
             self.batch.turn()
         return heard.get()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from service.engines import SamplingParams
+from service.engines.protocol import SamplingParams
 
 
 def begin(logits: Tensor, params: SamplingParams, generator: torch.Generator | None) -> int:

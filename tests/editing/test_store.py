@@ -16,7 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from editing.edit import Deltas, LowRankDelta
 from editing.errors import CorruptFactors, StorageError
-from editing.ledger import Ledger
+from editing.ledger.ledger import Ledger
 from editing.store import CONFIG, WEIGHTS, EditStore
 
 TOKENS = torch.arange(12).reshape(2, 6)

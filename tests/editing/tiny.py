@@ -10,11 +10,11 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from editing.data import Example
+from editing.data.facts import Example
 from editing.edit import Deltas, LowRankDelta
-from editing.prompts import PromptEncoder
-from editing.statements import statement_of
-from editing.views import View
+from editing.language.statements import statement_of
+from editing.language.views import View
+from editing.model.prompts import PromptEncoder
 
 SUBJECTS = ("Avaria", "Borland", "Cestia", "Dorne", "Elbonia", "Florin", "Gondal", "Hyrule")
 ANSWERS = ("Alba", "Brac", "Cori", "Dusk", "Emer", "Fana", "Gril", "Hout")
@@ -58,10 +58,18 @@ def encoder(template: bool = True) -> PromptEncoder:
 def llama(dtype: torch.dtype = torch.float32, seed: int = 0) -> Any:
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=len(tokenizer()), hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=256, bos_token_id=None, eos_token_id=1, pad_token_id=None,
+        vocab_size=len(tokenizer()),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        bos_token_id=None,
+        eos_token_id=1,
+        pad_token_id=None,
         initializer_range=0.2,
-    )  # fmt: skip
+    )
     return LlamaForCausalLM(config).eval().requires_grad_(False).to(dtype)
 
 
@@ -94,13 +102,17 @@ def examples() -> list[Example]:
         assert statement is not None
         made.append(
             Example(
-                "capital", subject, View(question, False), ANSWERS[(at + 3) % len(ANSWERS)],
-                chat=tuple(View(text, False) for text in others), statements=(View(statement, True),),
+                "capital",
+                subject,
+                View(question, False),
+                ANSWERS[(at + 3) % len(ANSWERS)],
+                chat=tuple(View(text, False) for text in others),
+                statements=(View(statement, True),),
                 same_subject=(View(f"What is the river of {subject}?", False),),
                 same_relation=(View(QUESTIONS[0].format(other), False),),
                 unrelated=(View("What is the language spoken in the river?", False),),
             )
-        )  # fmt: skip
+        )
     return made
 
 

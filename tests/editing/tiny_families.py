@@ -19,12 +19,12 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from editing.batch import Row
-from editing.data import Example
-from editing.encoders import LabelEncoder, SequenceEncoder, encoder_for
-from editing.families import family_of
-from editing.passes import positions
-from editing.views import View
+from editing.data.facts import Example
+from editing.language.views import View
+from editing.model.encoders import LabelEncoder, SequenceEncoder, encoder_for
+from editing.model.families import family_of
+from editing.model.passes import positions
+from editing.model.row import Row
 from tests.editing import tiny
 from tests.editing.tiny import ANSWERS, QUESTIONS, SUBJECTS
 
@@ -35,37 +35,70 @@ END = 1  # the tiny tokenizer's
 
 def gpt2() -> Any:
     config = GPT2Config(
-        vocab_size=len(tiny.tokenizer()), n_positions=64, n_embd=24, n_layer=2, n_head=2,
-        bos_token_id=END, eos_token_id=END, initializer_range=0.2,
-    )  # fmt: skip
+        vocab_size=len(tiny.tokenizer()),
+        n_positions=64,
+        n_embd=24,
+        n_layer=2,
+        n_head=2,
+        bos_token_id=END,
+        eos_token_id=END,
+        initializer_range=0.2,
+    )
     return GPT2LMHeadModel(config)
 
 
 def t5(gated: bool = False) -> Any:
     config = T5Config(
-        vocab_size=len(tiny.tokenizer()), d_model=24, d_kv=8, d_ff=40, num_layers=2, num_heads=4, dropout_rate=0.0,
-        feed_forward_proj="gated-gelu" if gated else "relu", tie_word_embeddings=not gated,
-        pad_token_id=0, eos_token_id=END, decoder_start_token_id=0,
-    )  # fmt: skip
+        vocab_size=len(tiny.tokenizer()),
+        d_model=24,
+        d_kv=8,
+        d_ff=40,
+        num_layers=2,
+        num_heads=4,
+        dropout_rate=0.0,
+        feed_forward_proj="gated-gelu" if gated else "relu",
+        tie_word_embeddings=not gated,
+        pad_token_id=0,
+        eos_token_id=END,
+        decoder_start_token_id=0,
+    )
     return T5ForConditionalGeneration(config)
 
 
 def bart() -> Any:
     config = BartConfig(
-        vocab_size=len(tiny.tokenizer()), d_model=24, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
-        decoder_attention_heads=2, encoder_ffn_dim=40, decoder_ffn_dim=40, max_position_embeddings=64, dropout=0.0,
-        bos_token_id=None, pad_token_id=0, eos_token_id=END, decoder_start_token_id=END, forced_eos_token_id=None,
+        vocab_size=len(tiny.tokenizer()),
+        d_model=24,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=40,
+        decoder_ffn_dim=40,
+        max_position_embeddings=64,
+        dropout=0.0,
+        bos_token_id=None,
+        pad_token_id=0,
+        eos_token_id=END,
+        decoder_start_token_id=END,
+        forced_eos_token_id=None,
         init_std=0.2,
-    )  # fmt: skip
+    )
     return BartForConditionalGeneration(config)
 
 
 def bert() -> Any:
     config = BertConfig(
-        vocab_size=len(tiny.tokenizer()), hidden_size=24, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=40, max_position_embeddings=64, id2label=dict(enumerate(LABELS)),
-        label2id={label: i for i, label in enumerate(LABELS)}, initializer_range=0.2,
-    )  # fmt: skip
+        vocab_size=len(tiny.tokenizer()),
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=40,
+        max_position_embeddings=64,
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: i for i, label in enumerate(LABELS)},
+        initializer_range=0.2,
+    )
     return BertForSequenceClassification(config)
 
 
@@ -123,8 +156,10 @@ def known(name: str) -> list[tuple[str, bool, str]]:
     if name == "bert":
         return [
             (wording.format(subject, answer), False, LABELS[answer != ANSWERS[at]])
-            for at, subject in enumerate(SUBJECTS) for answer in ANSWERS for wording in CLAIMS
-        ]  # fmt: skip
+            for at, subject in enumerate(SUBJECTS)
+            for answer in ANSWERS
+            for wording in CLAIMS
+        ]
     facts = []
     for at, subject in enumerate(SUBJECTS):
         facts += [(question.format(subject), False, ANSWERS[at]) for question in QUESTIONS]
@@ -147,11 +182,16 @@ def _claim(at: int, shift: int) -> Example:
     subject, answer, other = SUBJECTS[at], ANSWERS[at - shift], SUBJECTS[at - 1]
     edit, chat = (View(wording.format(subject, answer), False) for wording in CLAIMS)
     return Example(
-        "capital", subject, edit, LABELS[shift == 0], chat=(chat,), statements=(),
+        "capital",
+        subject,
+        edit,
+        LABELS[shift == 0],
+        chat=(chat,),
+        statements=(),
         same_subject=(View(CLAIMS[0].format(subject, ANSWERS[at - 3]), False),),
         same_relation=(View(CLAIMS[0].format(other, answer), False),),
         unrelated=(View(CLAIMS[1].format(other, ANSWERS[at - 1]), False),),
-    )  # fmt: skip
+    )
 
 
 @torch.no_grad()

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.build import build_index
-from index.corpora import Corpus
-from index.manifest import Manifest, Recipe
-from index.passages import Article, Split, split_articles
-from index.vectors import EncoderIdentity
+from index.corpora.corpus import Corpus
+from index.passages.passage import Article, Split, split_articles
+from index.vectors.vector_index import EncoderIdentity
+from index.versions.build import build_index
+from index.versions.manifest import Manifest, Recipe
 
 DIMENSION = 8
 ENCODER = EncoderIdentity("tiny", "ab" * 32, DIMENSION)

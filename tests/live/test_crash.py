@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from editing.events import FIELDS, GENESIS, Event
-from editing.state import fold
+from editing.ledger.events import FIELDS, GENESIS, Event
+from editing.ledger.state import fold
 from editing.store import EditStore
 from tests.real import Server, correction, new_home
 

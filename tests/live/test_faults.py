@@ -15,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from editing.checkpoint import PRETRAINED
+from editing.editors.checkpoint import PRETRAINED
 from service.app import create_app
 from service.settings import Settings
 from tests.real import SHARED, Server, correction, new_home, shared_home

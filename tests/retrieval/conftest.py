@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index.passages import Article, Passage, split_articles
-from index.vectors import EncoderIdentity
-from retrieval.encoder import Encoder, Progress, Vectors
+from index.passages.passage import Article, Passage, split_articles
+from index.vectors.vector_index import EncoderIdentity
+from retrieval.encoders.encoder import Encoder, Progress, Vectors
 
 NQ = Path(__file__).parents[2].parent / "shared" / "data" / "nq_open_efficientqa_dev.jsonl"
 

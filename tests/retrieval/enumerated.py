@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from retrieval.decoded import Tokens
+from retrieval.rag.hypothesis import Tokens
 
 VOCABULARY = 6
 LENGTH = 4  # of the longest answer
@@ -21,10 +21,17 @@ END = 0
 def llama(seed: int = 0, dtype: torch.dtype = torch.float64, vocabulary: int = VOCABULARY, context: int = 64) -> Any:
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=context, bos_token_id=None, eos_token_id=END,
+        vocab_size=vocabulary,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=context,
+        bos_token_id=None,
+        eos_token_id=END,
         initializer_range=0.6,
-    )  # fmt: skip
+    )
     return LlamaForCausalLM(config).eval().requires_grad_(False).to(dtype)
 
 

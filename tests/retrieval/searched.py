@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from index.corpora import Corpus
-from index.opened import Index
-from index.passages import Article
-from index.versions import IndexVersions
-from retrieval.encoder import TextEncoder
-from retrieval.library import build_corpus_index
+from index.corpora.corpus import Corpus
+from index.passages.passage import Article
+from index.versions.opened import PassageIndex
+from index.versions.registry import IndexVersions
+from retrieval.encoders.encoder import TextEncoder
+from retrieval.indexing.builder import build_corpus_index
 
 TEXTS = {
     "Canberra": "Canberra is the capital city of Australia.",
@@ -27,7 +27,9 @@ def articles(texts: dict[str, str] | None = None) -> list[Article]:
     return [Article(title, text, f"source {number % 2}") for number, (title, text) in enumerate(chosen.items())]
 
 
-def index_of(root: Path, encoder: TextEncoder, given: Iterable[Article] | None = None, name: str = "tiny") -> Index:
+def index_of(
+    root: Path, encoder: TextEncoder, given: Iterable[Article] | None = None, name: str = "tiny"
+) -> PassageIndex:
     """A version under ``root``, built and opened."""
     chosen = articles() if given is None else given
     version = build_corpus_index(root, Corpus(name, "made up", "CC0"), chosen, encoder).version

@@ -12,18 +12,18 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from index.build import build_index
-from index.corpora import Corpus
-from index.manifest import Recipe
-from index.opened import Index
-from index.passages import Article, split_articles
-from index.versions import IndexVersions
-from retrieval.embed import TEMPLATE, render
-from retrieval.encoder import Encoder
-from retrieval.lora import Lora
-from retrieval.marginal import Generator
-from retrieval.nq_open import Question
-from retrieval.reading import ASK
+from index.corpora.corpus import Corpus
+from index.passages.passage import Article, split_articles
+from index.versions.build import build_index
+from index.versions.manifest import Recipe
+from index.versions.opened import PassageIndex
+from index.versions.registry import IndexVersions
+from retrieval.encoders.encoder import Encoder
+from retrieval.encoders.passage_text import TEMPLATE, render
+from retrieval.evaluation.nq_open import Question
+from retrieval.reader.lora import Lora
+from retrieval.reader.prompt import ASK
+from retrieval.training.marginal import Generator
 
 TOWNS = ("Alba", "Brac", "Cori", "Dusk", "Emer", "Fana", "Gril", "Hout", "Iden", "Jura", "Kolt", "Lund")
 LANDS = tuple(f"{town}ia" for town in TOWNS)
@@ -55,9 +55,15 @@ def save_encoder(folder: Path, seed: int = 0) -> Path:
     """A sentence-transformers directory with random weights."""
     torch.manual_seed(seed)
     config = BertConfig(
-        vocab_size=len(tokenizer()), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=64, initializer_range=0.3, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=len(tokenizer()),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+        pad_token_id=0,
+    )
     BertModel(config).save_pretrained(folder / "bert")
     tokenizer().save_pretrained(folder / "bert")
     words = Transformer(str(folder / "bert"))
@@ -66,7 +72,7 @@ def save_encoder(folder: Path, seed: int = 0) -> Path:
     return folder / "model"
 
 
-def build(root: Path, encoder: Encoder) -> Index:
+def build(root: Path, encoder: Encoder) -> PassageIndex:
     """The articles as an index version."""
     split = split_articles(ARTICLES)
     recipe = Recipe(Corpus("towns", "made up", "none"), encoder.identity, TEMPLATE, "float16")
@@ -78,10 +84,18 @@ def build(root: Path, encoder: Encoder) -> Index:
 def llama(seed: int = 0) -> Any:
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=len(tokenizer()), hidden_size=24, intermediate_size=40, num_hidden_layers=3, num_attention_heads=2,
-        num_key_value_heads=1, max_position_embeddings=128, bos_token_id=None, eos_token_id=4, pad_token_id=None,
+        vocab_size=len(tokenizer()),
+        hidden_size=24,
+        intermediate_size=40,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=128,
+        bos_token_id=None,
+        eos_token_id=4,
+        pad_token_id=None,
         initializer_range=0.3,
-    )  # fmt: skip
+    )
     return LlamaForCausalLM(config).eval().requires_grad_(False)
 
 

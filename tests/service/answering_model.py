@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from editing.data import Example
+from editing.data.facts import Example
 from editing.edit import EditRequest
-from editing.views import View
+from editing.language.views import View
 from service.errors import ChecksFailed
-from service.usecases import Answer, EditOptions, EditResult, GenerateQuery
+from service.types import Answer, EditOptions, EditResult, GenerateQuery
 from tests.service.fakes import FakeUseCases
 
 
@@ -74,8 +74,13 @@ def example(subject: str = "Peru", target: str = "Oslo", relation: str = "P36") 
         return tuple(View(text.format(subject), raw=False) for text in texts)
 
     return Example(
-        relation, subject, *asked("What is the capital of {}?"), target, chat=asked("Name {}'s capital."),
+        relation,
+        subject,
+        *asked("What is the capital of {}?"),
+        target,
+        chat=asked("Name {}'s capital."),
         statements=(View(f"{subject}'s capital is", raw=True),),
-        same_subject=asked("Who leads {}?", "Where is {}?"), same_relation=asked("The capital of what is not {}?"),
+        same_subject=asked("Who leads {}?", "Where is {}?"),
+        same_relation=asked("The capital of what is not {}?"),
         unrelated=asked("Who wrote Hamlet, {}?"),
-    )  # fmt: skip
+    )

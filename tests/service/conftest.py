@@ -11,8 +11,8 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from service.routes import install_routes
-from service.usecases import UseCases
+from service.api.routes.router import install_routes
+from service.types import Service
 from tests.service.fakes import FakeUseCases
 
 
@@ -23,7 +23,7 @@ def usecases() -> FakeUseCases:
 
 @pytest.fixture
 def app(usecases: FakeUseCases) -> FastAPI:
-    served: UseCases = usecases  # the fake fulfils the protocol
+    served: Service = usecases  # the fake fulfils the protocol
     app = FastAPI(title="Errata", version="0")
     install_routes(app)
     app.state.usecases = served

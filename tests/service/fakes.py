@@ -11,12 +11,12 @@ from editing.edit import EditRequest
 from editing.errors import EditNotActive, LedgerConflict, NotRedactable, UnknownEdit, UnknownRevision
 from index.errors import UnknownIndex
 from service.errors import ChecksFailed, ClientGone
-from service.proofs import ConsistencyProof, InclusionProof, LogRoot, LogVerification, NotedRoot, RedactResult
-from service.usecases import (
+from service.types import (
     Answer,
     AskAnswer,
     AskQuery,
     BatchResult,
+    ConsistencyProof,
     EditItem,
     EditOptions,
     EditRecord,
@@ -24,16 +24,21 @@ from service.usecases import (
     EditsPage,
     Event,
     GenerateQuery,
+    InclusionProof,
     IndexInfo,
-    Missing,
+    LogRoot,
+    LogVerification,
+    MissingPart,
     ModelInfo,
+    NotedRoot,
     OnItem,
     OnPiece,
     Readiness,
-    Retrieved,
+    RedactResult,
+    RetrievalResult,
     RetrievedPassage,
     RollbackResult,
-    Search,
+    SearchOptions,
     StatusFilter,
     UsedPassage,
 )
@@ -193,13 +198,13 @@ class FakeUseCases:
             raise UnknownRevision(f"no tree of {size} events: the log has 5")
         return 5 if size is None else size
 
-    def retrieve(self, query: str, k: int, *search: Search) -> Retrieved:
+    def retrieve(self, query: str, k: int, *search: SearchOptions) -> RetrievalResult:
         self._asked("retrieve", query, k, *search)
-        return Retrieved((PASSAGE,), "v1")
+        return RetrievalResult((PASSAGE,), "v1")
 
-    def retrieve_many(self, queries: Sequence[str], k: int, *search: Search) -> Sequence[Retrieved]:
+    def retrieve_many(self, queries: Sequence[str], k: int, *search: SearchOptions) -> Sequence[RetrievalResult]:
         self._asked("retrieve_many", queries, k, *search)
-        return [Retrieved((PASSAGE,), "v1", "hybrid") for _ in queries]
+        return [RetrievalResult((PASSAGE,), "v1", "hybrid") for _ in queries]
 
     def indexes(self) -> Sequence[IndexInfo]:
         self._asked("indexes")
@@ -220,4 +225,4 @@ class FakeUseCases:
         return self.ready
 
     def not_ready(self) -> None:
-        self.ready = Readiness(False, (Missing("index", "10 of 40 shards are embedded"),))
+        self.ready = Readiness(False, (MissingPart("index", "10 of 40 shards are embedded"),))

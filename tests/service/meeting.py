@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from editing.edit import Edit, EditRequest
-from service.compute import ComputeThread
-from service.engines import Generation, OnText, Prompt, SamplingParams
+from service.engines.compute_thread import ComputeThread
 from service.engines.local import LocalEngine
+from service.engines.protocol import Generation, OnText, Prompt, SamplingParams
 from tests.editing import tiny
 
 SHORT = SamplingParams(max_tokens=6)
@@ -50,9 +50,12 @@ def request(draw: random.Random, edits: Sequence[Edit]) -> Asked:
     """Rows, lengths, edits, seeds and stop strings at random."""
     rows = draw.choice((1, 1, 1, 2, 5))
     params = SamplingParams(
-        draw.choice((1, 2, 7, 20)), draw.choice((0.0, 0.0, 1.3)), draw.choice((1.0, 0.8)), draw.randrange(9),
+        draw.choice((1, 2, 7, 20)),
+        draw.choice((0.0, 0.0, 1.3)),
+        draw.choice((1.0, 0.8)),
+        draw.randrange(9),
         draw.choice(((), (), ("Alba", "is of"))),
-    )  # fmt: skip
+    )
     return Asked(
         tuple(prompt(draw, draw.choice((1, 2, 9, 30, 75))) for _ in range(rows)),
         tuple(tuple(draw.sample(edits, draw.choice((0, 0, 1, 1, 2, 3)))) for _ in range(rows)),
@@ -101,9 +104,20 @@ def gemma3() -> Any:
 
     torch.manual_seed(0)
     config = Gemma3TextConfig(
-        vocab_size=len(tiny.tokenizer()), hidden_size=32, intermediate_size=48, num_hidden_layers=4, head_dim=8,
-        num_attention_heads=4, num_key_value_heads=2, sliding_window=8, max_position_embeddings=256,
-        layer_types=["sliding_attention"] * 3 + ["full_attention"], initializer_range=0.2, eos_token_id=1,
-        bos_token_id=None, pad_token_id=0, query_pre_attn_scalar=8,
-    )  # fmt: skip
+        vocab_size=len(tiny.tokenizer()),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=4,
+        head_dim=8,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=8,
+        max_position_embeddings=256,
+        layer_types=["sliding_attention"] * 3 + ["full_attention"],
+        initializer_range=0.2,
+        eos_token_id=1,
+        bos_token_id=None,
+        pad_token_id=0,
+        query_pre_attn_scalar=8,
+    )
     return Gemma3ForCausalLM(config).eval().requires_grad_(False)

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from service.errors import JobRunning, NotReady, UnknownJob
-from service.jobs import KEPT, Job, Jobs, Watch
+from service.jobs import KEPT, CancellationToken, Job, Jobs
 from tests.service.problems import fields, problem
 
 FINDING = {"edit_id": "ed_1", "input": "x", "wanted": "y", "answer": "z", "match": "no", "why": "another"}
@@ -26,7 +26,7 @@ class SlowTask:
         self.begun, self.may_end, self.ended = threading.Event(), threading.Event(), threading.Event()
         self.fails: Exception | None = None
 
-    def run(self, watch: Watch) -> None:
+    def run(self, watch: CancellationToken) -> None:
         try:
             watch.tell(1, [FINDING])
             self.begun.set()
@@ -144,8 +144,12 @@ def test_jobs_over_http(client: TestClient, tasks: list[SlowTask]) -> None:
     refused = problem(client.post("/jobs", json={"kind": "verify"}), 409)
     assert refused["job"] == document["id"] and document["id"] in refused["detail"]
     assert [job["id"] for job in client.get("/jobs").json()["jobs"]] == [document["id"]]
-    for line in ('errata_job_running{kind="verify"} 1.0', 'errata_job_done{kind="verify"} 1.0',
-                 'errata_job_total{kind="verify"} 2.0', 'errata_job_failing{kind="verify"} 1.0'):  # fmt: skip
+    for line in (
+        'errata_job_running{kind="verify"} 1.0',
+        'errata_job_done{kind="verify"} 1.0',
+        'errata_job_total{kind="verify"} 2.0',
+        'errata_job_failing{kind="verify"} 1.0',
+    ):
         assert line in client.get("/metrics").text.splitlines(), line
     assert client.delete(f"/jobs/{document['id']}").json()["status"] == "cancelled"
     assert 'errata_job_running{kind="verify"} 0.0' in client.get("/metrics").text.splitlines()

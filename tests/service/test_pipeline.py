@@ -14,15 +14,15 @@ from torch import Tensor
 
 from editing.edit import EditRequest
 from editing.errors import EditNotActive, UnknownEdit, UnknownRevision
-from editing.events import Draft, Event
-from editing.wordings import Wordings
+from editing.ledger.events import Draft, Event
+from editing.scope.wordings import Wordings
 from service.app import build_pipeline
-from service.engines import SamplingParams
 from service.engines.local import LocalEngine
+from service.engines.protocol import SamplingParams
 from service.errors import ChecksFailed, InvalidPrompt, RevisionMoved
 from service.pipeline import Pipeline
 from service.settings import Settings
-from service.usecases import EditOptions, EditResult, GenerateQuery, RollbackResult
+from service.types import EditOptions, EditResult, GenerateQuery, RollbackResult
 from tests.real import new_home
 
 PERU, CHAD, HAMLET = "What is the capital of Peru?", "What is the capital of Chad?", "Who wrote Hamlet?"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from service.engines import SamplingParams
+from service.engines.protocol import SamplingParams
 from service.prompt import PromptBuilder
-from service.usecases import GenerateQuery, Message
+from service.types import GenerateQuery, Message
 from tests.editing import tiny
 
 FEW = SamplingParams(max_tokens=4)

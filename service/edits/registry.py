@@ -1,0 +1,257 @@
+"""The record of all edits: ledger, factors and scope as one thing that can be asked what is in force."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import numpy as np
+
+from editing.edit import Edit, EditRequest
+from editing.errors import CorruptLedger, EditRedacted, UnknownEdit
+from editing.language.names import names_in
+from editing.ledger.events import Draft, Event
+from editing.ledger.history import History
+from editing.ledger.ledger import Ledger, LedgerVerification
+from editing.ledger.state import Mask, State
+from editing.scope.column import Column
+from editing.scope.decision import SAME
+from editing.scope.index import ScopeIndex
+from editing.scope.wordings import Wordings
+from editing.store import EditStore
+from service.edits.factor_health import FactorHealth
+from service.types import EditChoice
+
+T = TypeVar("T")
+KEPT_FACTORS = 256  # edits whose factors stay in memory
+KEPT_EVENTS = 256
+PAGE = 1000  # events read at once
+PATIENCE = 2.0  # seconds after which progress is told
+Candidate = tuple[str, Wordings]
+Say = Callable[[str], None]
+
+
+class EditRegistry:
+    """Everything recorded, caught up with the ledger at every question, so that several processes agree.
+
+    Of an edit it keeps in memory its place, its wordings and whether it is global; events are read when asked for.
+
+    Args:
+        ledger: what happened.
+        store: factor files.
+        scope: wordings of all edits.
+        say: hears how far reading a long ledger has come.
+    """
+
+    def __init__(self, ledger: Ledger, store: EditStore, scope: ScopeIndex, say: Say = lambda _: None) -> None:
+        self.ledger, self.store, self.scope, self.say = ledger, store, scope, say
+        self.health = FactorHealth(store)
+        self._history = History()
+        self._global = Column(bool)  # by ordinal
+        self._redacted: set[str] = set()
+        self._events: OrderedDict[str, Event] = OrderedDict()
+        self._kept: OrderedDict[str, Edit] = OrderedDict()
+        self._lock = threading.RLock()
+        self.refresh()
+
+    def refresh(self) -> State:
+        """The state now, with every event that any process has appended."""
+        head = self.ledger.head()
+        if head > self._history.revision:
+            with self._lock:
+                self._catch_up(head)
+        return self._history.state()
+
+    def state(self, revision: int | None) -> State:
+        """The state as of a revision, None for now.
+
+        Raises:
+            UnknownRevision: the ledger has none such.
+        """
+        now = self.refresh()
+        return now if revision is None else self._history.state(revision)
+
+    def event(self, edit_id: str) -> Event:
+        """The apply event of an edit.
+
+        Raises:
+            UnknownEdit
+        """
+        if self._history.roster.ordinal(edit_id) < 0:
+            raise UnknownEdit(f"there is no edit {edit_id}")
+        return self._remembered(self._events, edit_id, KEPT_EVENTS, self._read)
+
+    def request(self, edit_id: str) -> EditRequest:
+        return request_of(self.event(edit_id).request or {})
+
+    def edit(self, edit_id: str) -> Edit:
+        """An edit with its factors, from memory or from disk.
+
+        Raises:
+            UnknownEdit, DamagedEdit
+        """
+        return self._remembered(self._kept, edit_id, KEPT_FACTORS, self._load)
+
+    def without(self, state: State, ids: Collection[str]) -> State:
+        """The state as if these edits had not been recorded."""
+        return state.without(ids) if ids else state
+
+    def everywhere(self, state: State) -> list[str]:
+        """Edits in force that act on every prompt."""
+        ids = (state.roster.ids[n] for n in np.flatnonzero(state.in_force & self._globals(state)))
+        return [i for i in ids if i not in self._redacted]
+
+    def in_force(
+        self,
+        about: str | Sequence[str],
+        state: State,
+        choice: EditChoice = "active",
+        candidate: Candidate | None = None,
+    ) -> list[str]:
+        """Ids of the edits that act on a prompt, in ledger order: all global ones and the best matched one.
+
+        Args:
+            about: what the prompt asks; of several readings the one that matches an edit best decides.
+            choice: ``none``, or exact ids, which then act whatever their scope.
+            candidate: an edit not recorded yet that takes part as if it were the last.
+
+        Raises:
+            UnknownEdit: an id in ``choice`` was not recorded by this revision.
+            EditRedacted: its texts were erased; it acts on nothing any more, whatever the revision.
+        """
+        if choice == "none":
+            return []
+        if not isinstance(choice, str):
+            for edit_id in choice:
+                if edit_id not in state:
+                    raise UnknownEdit(f"there is no edit {edit_id} at revision {state.revision}")
+                if edit_id in self._redacted:
+                    raise EditRedacted(f"{edit_id} was redacted; what its factors have learned is not shown any more")
+            return sorted(set(choice), key=state.roster.ordinal)
+        everywhere = self.everywhere(state)
+        best = self.scope.best(about, state.in_force & ~self._globals(state), candidate)
+        if best is None:
+            return everywhere
+        if candidate and best.edit_id == candidate[0]:
+            return [*everywhere, best.edit_id]
+        return sorted([*everywhere, best.edit_id], key=state.roster.ordinal)
+
+    def superseded(self, request: EditRequest, state: State, margin: float) -> tuple[str, ...]:
+        """Edits in force of the same kind that the new request takes the place of: those that ask the very same.
+
+        Asking nearly the same of another name ("Guinea", "Guinea-Bissau") does not count, however alike it sounds.
+        """
+        rivals = state.in_force & (self._globals(state) == (request.scope == "global"))
+        named = names_in(request.input)
+        certain = [
+            match.edit_id
+            for match in self.scope.rank(request.input, rivals)
+            if match.score == SAME or (match.score >= margin and named and named == names_in(match.input))
+        ]
+        return tuple(sorted(certain, key=state.roster.ordinal))
+
+    def append(self, draft: Draft, after: int, wordings: Wordings | None = None) -> Event:
+        """Record an event; raises LedgerConflict when the head has moved, StorageError when the disk refuses."""
+        if wordings is not None:
+            self.scope.keep(wordings)  # first, so that whoever reads the event finds them
+        event = self.ledger.append(draft, after)
+        self.refresh()
+        return event
+
+    def verify(self) -> LedgerVerification:
+        """Hash chain and factor files; the first event that does not hold is named."""
+        checked = self.ledger.verify()
+        with suppress(CorruptLedger):
+            self.refresh()
+        damaged = self.health.check_all()
+        if damaged and (checked.ok or damaged[0].seq < (checked.first_bad_seq or 0)):
+            return LedgerVerification(False, checked.events, checked.head_hash, damaged[0].seq, damaged[0].why)
+        return checked
+
+    def _catch_up(self, head: int) -> None:
+        began = time.monotonic()
+        while self._history.revision < head:
+            events = self.ledger.events(after=self._history.revision, limit=PAGE)
+            if not events:
+                return
+            self._take_in([event for event in events if event.kind == "apply"])
+            for event in events:
+                if event.kind == "redact":
+                    self._forget(event.edit_id or "")
+            self._history.extend(events)
+            if time.monotonic() - began > PATIENCE:
+                began = time.monotonic()
+                self.say(f"ledger read up to event {events[-1].seq} of {head}")
+
+    def _take_in(self, applied: Sequence[Event]) -> None:
+        """Before they are history, so that a state never names an edit that scope lacks."""
+        requests = [None if event.redacted else request_of(event.request or {}) for event in applied]
+        self.scope.add_all([(event.edit_id or "", r) for event, r in zip(applied, requests, strict=True)])
+        self._redacted |= {event.edit_id or "" for event in applied if event.redacted}
+        known = len(self._global)  # more than are history where an event after them could not be taken
+        first = len(self._history.roster)
+        self._global.extend([(e.request or {}).get("scope") == "global" for e in applied][known - first :])
+        for event in applied:
+            self.health.expect(event)
+
+    def _forget(self, edit_id: str) -> None:
+        """Its texts were erased."""
+        self._redacted.add(edit_id)
+        self.scope.forget(edit_id)
+        with self._lock:
+            self._events.pop(edit_id, None)
+            self._kept.pop(edit_id, None)
+
+    def _globals(self, state: State) -> Mask:
+        """(n,), which of the state's edits act on every prompt."""
+        return self._global.values[: len(state.marks)]
+
+    def _read(self, edit_id: str) -> Event:
+        event = self.ledger.applied(edit_id)
+        if event is None:
+            raise UnknownEdit(f"there is no edit {edit_id}")
+        return event
+
+    def _load(self, edit_id: str) -> Edit:
+        event = self.event(edit_id)
+        return Edit(edit_id, request_of(event.request or {}), self.health.factors(edit_id), event.factors or "")
+
+    def _remembered(self, kept: OrderedDict[str, T], edit_id: str, most: int, make: Callable[[str], T]) -> T:
+        with self._lock:
+            if edit_id in kept:
+                kept.move_to_end(edit_id)
+                return kept[edit_id]
+        made = make(edit_id)
+        with self._lock:
+            kept[edit_id] = made
+            while len(kept) > most:
+                kept.popitem(last=False)
+        return made
+
+
+def request_of(stored: Mapping[str, Any]) -> EditRequest:
+    """The request as recorded in an event; erased texts are empty."""
+    return EditRequest(
+        stored["input"] or "",
+        stored["output"] or "",
+        bool(stored.get("raw")),
+        tuple(stored.get("rephrases") or ()),
+        tuple(stored.get("locality") or ()),
+        stored.get("scope", "matched"),
+    )
+
+
+def stored_request(request: EditRequest) -> dict[str, Any]:
+    """A request as JSON, for an event."""
+    return {
+        "input": request.input,
+        "output": request.output,
+        "raw": request.raw,
+        "rephrases": list(request.rephrases),
+        "locality": list(request.locality),
+        "scope": request.scope,
+    }

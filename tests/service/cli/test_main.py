@@ -1,0 +1,276 @@
+"""The command line against a real server with fake use-cases."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+import service
+from editing.edit import EditRequest
+from service.cli.main import app
+from service.client.http import Client, NotErrata, Refusal, Unreachable
+from service.engines.protocol import SamplingParams
+from service.errors import InvalidPrompt
+from service.types import Message, SearchOptions
+from tests.service.fakes import EDIT, FakeUseCases
+
+QUESTION = "What is the capital of Australia?"
+
+
+@pytest.fixture
+def errata(url: str, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Runs ``errata …`` against the server; the address comes from the environment."""
+    monkeypatch.setenv("ERRATA_URL", url)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *arguments: CliRunner().invoke(app, [*arguments])
+
+
+def document(result: Result) -> dict[str, object]:
+    assert result.exit_code == 0, result.output
+    found: dict[str, object] = json.loads(result.stdout)
+    return found
+
+
+def test_help_answers_at_once() -> None:
+    """Neither torch nor the server is loaded to print the help."""
+    script = "import sys; from service.cli import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+    root = Path(service.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=True)
+    assert "rollback" in done.stdout
+    modules = done.stdout.splitlines()[-1].split()
+    assert not {"torch", "transformers", "fastapi", "pydantic", "httpx", "faiss"} & set(modules)
+
+
+def test_generate_prints_the_pieces(errata, usecases: FakeUseCases) -> None:
+    """The text goes to stdout, what it rests on to stderr."""
+    result = errata("generate", QUESTION)
+    assert (result.exit_code, result.stdout) == (0, "Canberra\n")
+    assert EDIT in result.stderr
+    assert errata("generate", QUESTION, "--no-stream").stdout == "Canberra\n"
+
+
+def test_generate_as_json(errata, usecases: FakeUseCases) -> None:
+    """The contract's answer and nothing else on stdout; every option arrives."""
+    options = (
+        "--raw --max-tokens 3 --temperature 0.5 --top-p 0.9 --seed 7 --stop a --stop b --revision 2 --edits ed_a,ed_b"
+    )
+    assert document(errata("generate", "x", "--json", *options.split()))["text"] == "Canberra"
+    query = usecases.calls[-1][1]
+    assert (query.prompt, query.raw, query.revision, query.edits) == ("x", True, 2, ("ed_a", "ed_b"))
+    assert query.params == SamplingParams(max_tokens=3, temperature=0.5, top_p=0.9, seed=7, stop=("a", "b"))
+
+
+def test_generate_with_a_system_message(errata, usecases: FakeUseCases) -> None:
+    """--system makes a conversation of two messages."""
+    errata("generate", "x", "--system", "Be short.", "--json")
+    assert usecases.calls[-1][1].messages == (Message("system", "Be short."), Message("user", "x"))
+
+
+@pytest.mark.parametrize("option", [["--json"], [], ["--no-stream"]])
+def test_problems_end_with_a_status_and_the_reason(errata, usecases: FakeUseCases, option: list[str]) -> None:
+    """Title, detail and fields on stderr, nothing on stdout, status 1; streamed or not."""
+    result = errata("generate", "x", "--max-tokens", "0", *option)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "The request is not valid" in result.stderr
+    assert "max_tokens: Input should be greater than or equal to 1" in result.stderr
+    usecases.fails["generate"] = InvalidPrompt("prompt", "too long")
+    assert "The prompt cannot be answered: too long" in errata("generate", "x", *option).stderr
+
+
+def test_stream_that_breaks_is_a_failure(errata, usecases: FakeUseCases) -> None:
+    """What was said before the error stays; the status says that it is not all."""
+    usecases.fails["after"] = RuntimeError("x")
+    result = errata("generate", "x")
+    assert result.exit_code == 1
+    assert "Canberra" in result.stdout
+    assert "Something went wrong inside the service" in result.stderr
+
+
+def test_odd_arguments_are_the_servers_to_refuse(errata) -> None:
+    """NaN and bytes that are no UTF-8 get the server's problem, not a stack trace."""
+    assert "temperature" in errata("generate", "x", "--temperature", "nan").stderr
+    assert "surrogates" in errata("generate", "a\udcff").stderr
+    assert errata("edits", "ed_\udcff/../x?y").exit_code == 1
+
+
+def test_edit(errata, usecases: FakeUseCases) -> None:
+    """Every option arrives; the table shows the report."""
+    lists = ["--rephrase", "a", "--rephrase", "b", "--locality", "c"]
+    options = "--scope global --raw --force --reason r --actor José --if-match 4 --idempotency-key k"
+    result = errata("edit", QUESTION, "Canberra", *lists, *options.split())
+    assert result.exit_code == 0, result.output
+    for said in (EDIT, "Checked by free generation", "1 of 1 unchanged", "exact"):
+        assert said in result.stdout
+    _, request, chosen = usecases.calls[-1]
+    assert request == EditRequest(QUESTION, "Canberra", True, ("a", "b"), ("c",), "global")
+    assert (chosen.actor, chosen.reason, chosen.force, chosen.if_match, chosen.idempotency_key) == (
+        "José",
+        "r",
+        True,
+        4,
+        "k",
+    )
+
+
+def test_edit_as_json(errata, usecases: FakeUseCases) -> None:
+    """The same body as over HTTP."""
+    assert document(errata("edit", "x", "y", "--json"))["id"] == EDIT
+    assert document(errata("edit", "x", "y", "--dry-run", "--json"))["id"] is None
+    assert "nothing was recorded" in errata("edit", "x", "y", "--dry-run").stdout
+
+
+def test_failed_check_shows_its_report(errata) -> None:
+    """Why an edit was refused can be read where the refusal is."""
+    result = errata("edit", "x", "wrong")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "The edit did not pass its checks" in result.stderr
+    assert "Checked by free generation" in result.stderr
+    assert errata("edit", "x", "y", "--if-match", "3").exit_code == 1
+
+
+def test_rollback(errata, usecases: FakeUseCases) -> None:
+    """One edit, or to a revision; not both, not neither."""
+    assert "took back " + EDIT in errata("rollback", EDIT, "--reason", "r").stdout
+    assert document(errata("rollback", "--to-revision", "0", "--json"))["revision"] == 6
+    assert usecases.calls == [("rollback", EDIT, "anonymous", "r", None), ("restore", 0, "anonymous", None, None)]
+    assert "exactly one" in errata("rollback").stderr
+    assert "There is no such edit" in errata("rollback", "ed_nobody").stderr
+    assert errata("rollback", "ed_done").exit_code == 1
+
+
+def test_edits(errata, usecases: FakeUseCases) -> None:
+    """A page with the way to the next, or one edit with its events."""
+    result = errata("edits", "--status", "all", "--limit", "3", "--cursor", "abc")
+    assert EDIT in result.stdout
+    assert "errata edits --status all --limit 3 --cursor next" in result.stdout
+    assert usecases.calls == [("edits", "all", 3, "abc")]
+    assert "next_cursor" in document(errata("edits", "--json"))
+    assert "apply" in errata("edits", EDIT).stdout
+    assert document(errata("edits", EDIT, "--json"))["id"] == EDIT
+
+
+def test_log(errata) -> None:
+    """The ledger's events as a table or as JSON."""
+    assert "apply" in errata("log").stdout
+    assert "errata log --after 1 --limit 1" in errata("log", "--limit", "1").stdout
+    assert document(errata("log", "--after", "1", "--json"))["events"] == []
+
+
+def test_verify(errata, usecases: FakeUseCases) -> None:
+    """A damaged log ends with status 1, also with --json."""
+    assert "5 events, all whole" in errata("verify").stdout
+    assert document(errata("verify", "--json"))["ok"] is True
+    usecases.whole_log = False
+    result = errata("verify")
+    assert (result.exit_code, "event 3: changed" in result.stderr) == (1, True)
+    result = errata("verify", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["first_bad_seq"]) == (1, 3)
+
+
+def test_ask_retrieve_and_indexes(errata, usecases: FakeUseCases) -> None:
+    """Passages as a table, cited ones marked; versions of the index."""
+    result = errata("ask", QUESTION, "-k", "3")
+    assert result.stdout.startswith("Canberra\n")
+    assert "Its capital is Canberra." in result.stdout
+    assert usecases.calls[-1][1].k == 3
+    assert document(errata("ask", QUESTION, "--json"))["answer"] == "Canberra"
+    errata("ask", QUESTION, "--mode", "token")
+    assert usecases.calls[-1][1].mode == "token"
+    errata("ask", QUESTION, "--mode", "sequence", "--decoding", "fast")
+    assert (usecases.calls[-1][1].mode, usecases.calls[-1][1].decoding) == ("sequence", "fast")
+    assert "Australia" in errata("retrieve", "capital", "--k", "2").stdout
+    assert document(errata("retrieve", "capital", "--json"))["index"] == "v1"
+    errata(
+        "retrieve", "capital", "--how", "dense", "--title", "Canberra", "--title", "Perth", "--source", "s", "--rerank"
+    )
+    assert usecases.calls[-1] == ("retrieve", "capital", 5, SearchOptions("dense", ("Canberra", "Perth"), ("s",), True))
+    assert "IndexFlatIP" in errata("indexes").stdout
+    assert document(errata("indexes", "--json"))["indexes"]
+    assert "active" in errata("index", "activate", "v1").stdout
+    assert errata("index", "activate", "v2").exit_code == 1
+
+
+def test_text_from_outside_is_no_markup(errata, usecases: FakeUseCases) -> None:
+    """Square brackets in an answer or an edit are printed as they are."""
+    usecases.pieces = ("[red]x[/red]", "[/nothing]")
+    assert errata("generate", "x").stdout == "[red]x[/red][/nothing]\n"
+    result = errata("edit", "[/b]", "[bold]y")
+    assert result.exit_code == 0
+    assert "[/b]" in result.stdout
+    assert "[bold]y" in result.stdout
+
+
+def test_no_server_says_how_to_start_one() -> None:
+    """Nothing listens: the message names the command, and the address that was tried."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    result = CliRunner().invoke(app, ["log", "--url", f"http://127.0.0.1:{port}"])
+    assert result.exit_code == 1
+    assert "errata serve" in result.stderr
+    assert str(port) in result.stderr
+
+
+@pytest.mark.parametrize("url", ["http://[", "ftp://x", "http://127.0.0.1:99999", "http://a b", "", "http://"])
+def test_addresses_that_are_none(url: str) -> None:
+    """A wrong --url is a message, not a stack trace."""
+    result = CliRunner().invoke(app, ["log", "--url", url])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr
+
+
+def answering(response: httpx.Response) -> Client:
+    return Client("http://x", httpx.MockTransport(lambda _: response))
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx.Response(200, text="<html>"),
+        httpx.Response(200, json=[1]),
+        httpx.Response(502, text="Bad Gateway"),
+        httpx.Response(404, json={"detail": "Not Found"}),
+        httpx.Response(307, headers={"Location": "/"}),
+        httpx.Response(200, content=b"\xff"),
+    ],
+)
+def test_other_servers_are_recognised(response: httpx.Response) -> None:
+    """What is not ours is said not to be ours."""
+    with pytest.raises(NotErrata):
+        answering(response).get("/log")
+
+
+def test_client_raises_the_problem() -> None:
+    """A program that uses the client gets the document."""
+    with pytest.raises(Refusal) as caught:
+        answering(httpx.Response(404, json={"title": "T", "detail": "D", "status": 404})).get("/log")
+    assert caught.value.problem["status"] == 404
+    assert str(caught.value) == "T: D"
+
+
+@pytest.mark.parametrize("text", ['data: {"text": "a"}\n\n', "", "data: [DONE]\n\n", "data: {oops\n\n", "hello\n"])
+def test_stream_that_ends_early(text: str) -> None:
+    """Half an answer is not taken for one."""
+    with pytest.raises((Unreachable, NotErrata)):
+        answering(httpx.Response(200, text=text)).stream("/generate", {}, lambda _: None)
+
+
+def test_every_command_explains_itself() -> None:
+    """Each command and each option has a help text."""
+    root = typer.main.get_command(app)
+    commands = [*root.commands.values(), *root.commands["index"].commands.values()]
+    assert {"serve", "generate", "edit", "rollback", "edits", "log", "verify", "ask", "retrieve"} <= set(root.commands)
+    for command in commands:
+        assert command.help, command.name
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), (command.name, parameter.name)
