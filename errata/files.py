@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def file_digest(path: Path) -> str:
@@ -32,11 +33,22 @@ def temporary_name(path: Path) -> Path:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write ``path`` so that at any moment it holds the old content or the new (temporary name, fsync, rename)."""
+    """Write ``path`` so that at any moment it holds the old content or the new."""
+    with whole_file(path) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write in. At the end of the block it is on the disk and named ``path``, whose old content goes.
+
+    When the block fails, or the process dies in it, ``path`` is what it was (temporary name, fsync, rename).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
     try:
-        temporary.write_bytes(data)
+        with temporary.open("xb") as stream:
+            yield stream
         sync(temporary)
         temporary.replace(path)
     except BaseException:
@@ -53,16 +65,34 @@ def whole_folder(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(target)
-    old = temporary.with_suffix(".old")
     temporary.mkdir()
     try:
         yield temporary
-        for path in [*temporary.rglob("*"), temporary]:
-            sync(path)
-        if target.exists():
-            target.rename(old)
-        temporary.rename(target)
-        sync(target.parent)
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                sync(path)
+        replace_folder(target, temporary, temporary.with_suffix(".old"))
     finally:
-        for path in (temporary, old):
-            shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(target: Path, new: Path, aside: Path) -> None:
+    """Give the folder ``new`` the name ``target``, durably; when that fails, ``target`` is what it was.
+
+    Args:
+        target: its old content, if there is any, goes.
+        new: on the same file system; its files are on the disk already.
+        aside: a name that nobody uses, for the old content.
+    """
+    for folder in (*(path for path in new.rglob("*") if path.is_dir()), new):
+        sync(folder)
+    if target.exists():
+        target.rename(aside)
+    try:
+        new.rename(target)
+    except OSError:
+        if aside.exists():
+            aside.rename(target)
+        raise
+    sync(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)

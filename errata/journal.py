@@ -6,7 +6,9 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from errata.files import replace_file
 
 
 def read_journal(path: Path) -> list[Any]:
@@ -23,7 +25,7 @@ def read_journal(path: Path) -> list[Any]:
 
 
 def append_journal(path: Path, records: Iterable[Any], *, durable: bool = False) -> None:
-    """Append records, a line each.
+    """Append records, a line each; half a record that an interruption left at the end goes.
 
     Args:
         durable: wait until they are on the disk.
@@ -31,8 +33,30 @@ def append_journal(path: Path, records: Iterable[Any], *, durable: bool = False)
     Raises:
         OSError: the disk does not take them.
     """
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    lines = "".join(map(_line, records))
+    with path.open("ab+") as file:
+        file.truncate(_whole_lines(file))
+        file.write(lines.encode())
         if durable:
             file.flush()
             os.fsync(file.fileno())
+
+
+def _whole_lines(file: BinaryIO) -> int:
+    """The size of what ends with a line feed."""
+    size = file.seek(0, os.SEEK_END)
+    if size:
+        file.seek(size - 1)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            return file.read().rfind(b"\n") + 1
+    return size
+
+
+def replace_journal(path: Path, records: Iterable[Any]) -> None:
+    """Write the journal anew; until that is done, the old one stays. Raises OSError."""
+    replace_file(path, "".join(map(_line, records)).encode())
+
+
+def _line(record: Any) -> str:
+    return json.dumps(record, ensure_ascii=False) + "\n"

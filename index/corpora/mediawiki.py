@@ -14,13 +14,21 @@ from xml.etree.ElementTree import ParseError
 from xml.parsers import expat
 
 from index.corpora.skips import DISAMBIGUATION, MARKUP, MODEL, NAMESPACE, REDIRECT, Skips
-from index.corpora.streams import opened
-from index.corpora.wiki_site import Site, site_of
+from index.corpora.streams import open_stream
+from index.corpora.wiki_site import DEFAULT_NAMESPACES, Site, site_of
 from index.corpora.wikitext import UnreadableMarkup, read_page
 from index.errors import CorpusError
 from index.passages.passage import Article
 
 _REDIRECT = re.compile(r"\s*#redirect\b", re.IGNORECASE)
+_ASSUMED = "it is read with MediaWiki's default namespaces, as a dump of the English Wikipedia"
+_DEFAULT_SITE = "".join(
+    (
+        "<siteinfo><namespaces>",
+        *(f'<namespace key="{key}">{name}</namespace>' for key, name in DEFAULT_NAMESPACES.items()),
+        "</namespaces></siteinfo>",
+    )
+)
 _HEAD = 1 << 20  # bytes within which the root element begins
 _BLOCK = 900_000  # bytes of bz2's blocks, which are given out before their checksum is compared
 
@@ -43,11 +51,14 @@ def read_mediawiki(path: Path, skipped: Skips | None = None) -> Iterator[Article
     text are left out and counted, and those whose markup the parser gives up on. Of several revisions the last in the
     file counts. Memory holds one page.
 
+    A dump without ``<siteinfo>``, such as one that was cut by hand, is taken to be of the English Wikipedia, with
+    MediaWiki's default namespaces, and this is noted.
+
     Raises:
         CorpusError: the file is missing, damaged, cut short, or no such dump; names the line or the last good page.
     """
     skipped = Skips() if skipped is None else skipped
-    site, pages = _open(path)
+    site, pages = _open(path, skipped)
     for source in pages:
         if reason := _reason_to_skip(source):
             skipped.record(reason)
@@ -65,7 +76,7 @@ def read_mediawiki(path: Path, skipped: Skips | None = None) -> Iterator[Article
 
 def site_of_dump(path: Path) -> Site:
     """The wiki that a dump is of, by the head of the file. Raises CorpusError as above."""
-    site, pages = _open(path)
+    site, pages = _open(path, Skips())
     pages.close()
     return site
 
@@ -78,10 +89,10 @@ def _reason_to_skip(page: _Source) -> str | None:
     return MODEL if page.model not in ("", "wikitext") else None
 
 
-def _open(path: Path) -> tuple[Site, Any]:
+def _open(path: Path, skipped: Skips) -> tuple[Site, Any]:
     """The wiki, and a generator of its pages that has read the head only."""
     _check_head(path)
-    pages = _read(path)
+    pages = _read(path, skipped)
     return next(pages), pages
 
 
@@ -95,7 +106,7 @@ def _check_head(path: Path) -> None:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler = lambda name, _: roots.append(name.rpartition(" ")[2])
-    with opened(path, lambda: "before the first page") as stream:
+    with open_stream(path, lambda: "before the first page") as stream:
         while not roots and stream.tell() < _HEAD:
             chunk = stream.read1(1 << 12)
             try:
@@ -113,7 +124,7 @@ def _check_head(path: Path) -> None:
         raise CorpusError(path, f"not a MediaWiki dump: {found}, where <mediawiki> is expected")
 
 
-def _read(path: Path) -> Iterator[Any]:
+def _read(path: Path, skipped: Skips) -> Iterator[Any]:
     """First the Site, then every page."""
     from mwxml import Dump
     from mwxml.element_iterator import ElementIterator
@@ -123,15 +134,30 @@ def _read(path: Path) -> Iterator[Any]:
     def place() -> str:
         return f"after the page {last!r}" if last else "before the first page"
 
-    with opened(path, place) as stream, _parsing(path, place, stream):
+    with open_stream(path, place) as stream, _parsing(path, place, stream):
         root = ElementIterator.from_file(SimpleNamespace(read=stream.read1))  # what there is before a cut
-        dump = Dump.from_element(root)
+        dump = Dump.from_element(_elements(root, path, skipped))
         yield site_of(dump.site_info)
         for page in dump.pages:
             source = _newest(page)
             last = source.title
             yield source
             root.element.clear()  # mwxml leaves the shell of every page there
+
+
+def _elements(root: Any, path: Path, skipped: Skips) -> Iterator[Any]:
+    """Those of the dump; before a page that comes first MediaWiki's default ``<siteinfo>``, and a note that says so."""
+    from mwxml.element_iterator import ElementIterator
+
+    elements = iter(root)
+    first = next(elements, None)
+    if first is None:
+        return
+    if first.tag == "page":
+        skipped.note(f"{path.name} has no <siteinfo>: {_ASSUMED}")
+        yield ElementIterator.from_string(_DEFAULT_SITE)
+    yield first
+    yield from elements
 
 
 def _newest(page: Any) -> _Source:

@@ -1,8 +1,9 @@
-"""What a reader leaves out, counted by reason; and what it must not let through."""
+"""What a reader leaves out, counted by reason, what it assumes, and what it must not let through."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 REDIRECT = "redirects"
 NAMESPACE = "pages of other namespaces"
@@ -14,30 +15,42 @@ OTHER_FILE = "files of another kind"
 
 
 class Skips:
-    """Counts what was left out, by reason. A reader goes on after each; what is broken is a CorpusError instead.
+    """Counts what a reader left out, by reason, and what it assumed. What is broken is a CorpusError instead.
 
     Articles without text are not among them: they are passed on, and splitting counts them.
     """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._notes: list[str] = []
 
     def record(self, reason: str, count: int = 1) -> None:
         """Count ``count`` more of ``reason``, a plural, e.g. ``redirects``."""
         if count:
             self._counts[reason] += count
 
+    def note(self, text: str) -> None:
+        """Remember something about the corpus that its reader had to assume; the same text is kept once."""
+        if text not in self._notes:
+            self._notes.append(text)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was noted, in that order."""
+        return tuple(self._notes)
+
     @property
     def counts(self) -> dict[str, int]:
         """How many by reason, the most frequent first; reasons that did not occur are not in it."""
         return dict(self._counts.most_common())
 
-    @property
-    def total(self) -> int:
-        return self._counts.total()
-
     def __str__(self) -> str:
-        return ", ".join(f"{count:,} {reason}" for reason, count in self.counts.items()) or "nothing"
+        return in_words(self.counts) or "nothing"
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """``12 redirects, 3 empty articles`` of counts by reason; empty if there are none."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if count)
 
 
 def fault_of(text: str) -> str | None:

@@ -37,7 +37,7 @@ def writable(name: str) -> str:
 
 
 @contextmanager
-def opened(path: Path, place: Callable[[], str] = str) -> Iterator[io.BufferedReader]:
+def open_stream(path: Path, place: Callable[[], str] = str) -> Iterator[io.BufferedReader]:
     """Open a file for reading, decompressed if its name ends in .bz2 or .gz; bz2 of many streams is one stream here.
 
     Args:
@@ -80,7 +80,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         CorpusError: as above, or a line is longer than 64 MiB; names the line.
     """
     number = 0
-    with opened(path, lambda: f"after line {number}" if number else "") as stream:
+    with open_stream(path, lambda: f"after line {number}" if number else "") as stream:
         while line := stream.readline(LONGEST_LINE + 1):
             number += 1
             if len(line) > LONGEST_LINE:
@@ -90,5 +90,5 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def head_of(path: Path, size: int = 4096) -> bytes:
     """The first bytes of a file, decompressed. Raises CorpusError as above."""
-    with opened(path) as stream:
+    with open_stream(path) as stream:
         return stream.read(size)

@@ -36,6 +36,24 @@ class Site:
 
 
 ENGLISH_WIKIPEDIA = Site()
+DEFAULT_NAMESPACES = {
+    0: "",
+    1: "Talk",
+    2: "User",
+    3: "User talk",
+    4: "Project",
+    5: "Project talk",
+    6: "File",
+    7: "File talk",
+    8: "MediaWiki",
+    9: "MediaWiki talk",
+    10: "Template",
+    11: "Template talk",
+    12: "Help",
+    13: "Help talk",
+    14: "Category",
+    15: "Category talk",
+}  # those that every MediaWiki has, by their canonical names (MediaWiki's NamespaceInfo::CANONICAL_NAMES)
 
 
 def site_of(info: Any) -> Site:

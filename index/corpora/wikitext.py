@@ -98,11 +98,6 @@ def _unclosed_tags(code: str) -> int:
     return sum(count for name, count in opened.items() if count > 0 and name not in _SINGLE)
 
 
-def plain_text(markup: str, title: str = "", site: Site = ENGLISH_WIKIPEDIA) -> str:
-    """The text alone."""
-    return read_page(markup, title, site).text
-
-
 @dataclass(frozen=True)
 class _Rendering:
     title: str

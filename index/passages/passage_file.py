@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from index.errors import IndexMismatch
 from index.passages.column import KEY, Keys, open_column
 from index.passages.id_table import ID_ROWS_FILE, IDS_FILE, IdTable, id_key, text_key
 from index.passages.passage import Passage, from_line
+from index.passages.sequence import PassageSequence
 
 PASSAGES_FILE = "passages.jsonl"
 OFFSETS_FILE = "offsets.u64"
@@ -28,7 +28,7 @@ _BLOCK = 4096  # rows read at a time when iterating
 
 
 @dataclass(frozen=True, eq=False)
-class PassageFile(Sequence[Passage]):
+class PassageFile(PassageSequence):
     """The passages of ``passages.jsonl``, n of them, by row. Safe to read from several threads.
 
     It stays readable when its directory is removed (the system keeps a mapped file as long as it is mapped).
@@ -74,15 +74,8 @@ class PassageFile(Sequence[Passage]):
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @overload
-    def __getitem__(self, row: int) -> Passage: ...
-    @overload
-    def __getitem__(self, row: slice) -> Sequence[Passage]: ...
-    def __getitem__(self, row: int | slice) -> Passage | Sequence[Passage]:
+    def passage(self, row: int) -> Passage:
         """Raises IndexMismatch, naming the line, if what stands there is not a passage."""
-        if isinstance(row, slice):
-            return tuple(self[number] for number in range(*row.indices(len(self))))
-        row = range(len(self))[row]
         return self._parsed(row, self.lines[int(self.offsets[row]) : int(self.offsets[row + 1])])
 
     def __iter__(self) -> Iterator[Passage]:

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from index.atomic_files import file_digest, replace_file, storing, sync
+from errata.files import file_digest, sync
+from index.atomic_files import replace_file, storing
 from index.errors import IndexMismatch
 from index.passages.column import KEY, ROW, open_column
 from index.passages.id_table import ID_ROWS_FILE, id_key, text_key, write_id_table

@@ -19,15 +19,15 @@ from index.vectors.validation import checked
 
 Vectors = NDArray[np.float32]
 VECTORS_FILE = "index.faiss"
-HALVES_FILE = "vectors.faiss"  # of float16, where the structure itself holds only codes
+HALF_VECTORS_FILE = "vectors.faiss"  # of float16, where the structure itself holds only codes
 _FEW = 20_000  # rows that are compared one by one sooner than searched through a structure
 _MOST_EFFORT = 16  # times as many vectors are looked at where few rows may be found, at most
-_HALVES = "vectors of an index"  # what HALVES_FILE holds
+_HALF_VECTORS = "vectors of an index"  # what HALF_VECTORS_FILE holds
 _CLASSES = {
     EXACT: ("IndexFlatIP", "IndexFlat"),
     HNSW: ("IndexHNSWSQ",),
     IVFPQ: ("IndexPreTransform",),
-    _HALVES: ("IndexScalarQuantizer",),
+    _HALF_VECTORS: ("IndexScalarQuantizer",),
 }
 
 
@@ -60,14 +60,14 @@ class VectorIndex:
         faiss_index: FAISS's structure.
         type: which; see ``search_types``.
         parameters: how it is searched.
-        halves: FAISS's flat index of the vectors, of float16 and on the disk, if the structure holds only codes.
+        half_vectors: FAISS's flat index of the vectors, of float16 and on the disk, if the structure holds only codes.
         threads: of FAISS, in each search; None: as OMP_NUM_THREADS says.
     """
 
     faiss_index: Any
     type: str = EXACT
     parameters: Parameters = field(default_factory=dict)
-    halves: Any = None
+    half_vectors: Any = None
     threads: int | None = None
 
     @classmethod
@@ -101,10 +101,12 @@ class VectorIndex:
     def open(cls, directory: Path, kind: str, parameters: Parameters, threads: int | None = None) -> VectorIndex:
         """Open what :func:`index.vectors.writer.write_vectors` wrote. Raises IndexMismatch if it is not whole."""
         read = cls.read(directory / VECTORS_FILE, kind)
-        halves = cls.read(directory / HALVES_FILE, _HALVES) if kind == IVFPQ else None
-        if halves is not None and (len(halves), halves.dimension) != (len(read), read.dimension):
-            raise IndexMismatch(directory / HALVES_FILE, f"holds {len(halves)} vectors, the structure {len(read)}")
-        return cls(read.faiss_index, kind, parameters, halves and halves.faiss_index, threads)
+        half_vectors = cls.read(directory / HALF_VECTORS_FILE, _HALF_VECTORS) if kind == IVFPQ else None
+        if half_vectors is not None and (len(half_vectors), half_vectors.dimension) != (len(read), read.dimension):
+            raise IndexMismatch(
+                directory / HALF_VECTORS_FILE, f"holds {len(half_vectors)} vectors, the structure {len(read)}"
+            )
+        return cls(read.faiss_index, kind, parameters, half_vectors and half_vectors.faiss_index, threads)
 
     def write(self, path: Path) -> None:
         """Write FAISS's structure. Raises IndexStorageError if the disk does not take it."""
@@ -169,14 +171,16 @@ class VectorIndex:
         """FAISS's index of the vectors themselves."""
         import faiss
 
-        return faiss.downcast_index(self.faiss_index.storage) if self.type == HNSW else self.halves or self.faiss_index
+        if self.type == HNSW:
+            return faiss.downcast_index(self.faiss_index.storage)
+        return self.half_vectors or self.faiss_index
 
     @cached_property
     def _refined(self) -> Any:
         """The lists, whose best candidates are compared with the vectors themselves."""
         import faiss
 
-        return faiss.IndexRefine(self.faiss_index, self.halves)
+        return faiss.IndexRefine(self.faiss_index, self.half_vectors)
 
     def _exhaustive(self, queries: Vectors, k: int, among: Selection | None) -> tuple[Vectors, Rows]:
         """Every row that may be found is compared."""

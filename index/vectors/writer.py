@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from index.vectors.search_types import EXACT, HNSW, Parameters
 from index.vectors.validation import checked
-from index.vectors.vector_index import HALVES_FILE, VECTORS_FILE, EncoderIdentity, VectorIndex, Vectors
+from index.vectors.vector_index import HALF_VECTORS_FILE, VECTORS_FILE, EncoderIdentity, VectorIndex, Vectors
 
 _SEED = 20201
 _ADDED = 1 << 14  # vectors encoded at a time
@@ -48,9 +48,9 @@ def write_vectors(
     elif kind == HNSW:
         index = _graph(counted, encoder.dimension, parameters)
     else:
-        index = _lists(_written_halves(directory / HALVES_FILE, counted, rows, encoder.dimension), parameters)
+        index = _lists(_write_half_vectors(directory / HALF_VECTORS_FILE, counted, rows, encoder.dimension), parameters)
     VectorIndex(index).write(directory / VECTORS_FILE)
-    return (VECTORS_FILE,) if kind in {EXACT, HNSW} else (VECTORS_FILE, HALVES_FILE)
+    return (VECTORS_FILE,) if kind in {EXACT, HNSW} else (VECTORS_FILE, HALF_VECTORS_FILE)
 
 
 def _counted(blocks: Iterable[Vectors], rows: int, encoder: EncoderIdentity) -> Iterator[Vectors]:
@@ -65,7 +65,7 @@ def _counted(blocks: Iterable[Vectors], rows: int, encoder: EncoderIdentity) -> 
         raise ValueError(f"{count} vectors for {rows} passages")
 
 
-def _fitting(block: Vectors) -> Vectors:
+def _check_range(block: Vectors) -> Vectors:
     """Raises ValueError if float16 does not hold a value."""
     if np.abs(block).max(initial=0) > _LARGEST_HALF:
         raise ValueError(
@@ -74,7 +74,7 @@ def _fitting(block: Vectors) -> Vectors:
     return block
 
 
-def _written_halves(path: Path, blocks: Iterable[Vectors], rows: int, dimension: int) -> NDArray[np.float16]:
+def _write_half_vectors(path: Path, blocks: Iterable[Vectors], rows: int, dimension: int) -> NDArray[np.float16]:
     """Write FAISS's file of a flat float16 index block by block: its head, then the codes. Returns these, mapped."""
     import faiss
 
@@ -84,7 +84,7 @@ def _written_halves(path: Path, blocks: Iterable[Vectors], rows: int, dimension:
     with path.open("wb") as stream:
         stream.write(head)
         for block in blocks:
-            stream.write(_fitting(block).astype("<f2").data)
+            stream.write(_check_range(block).astype("<f2").data)
     return np.memmap(path, "<f2", "r", offset=len(head), shape=(rows, dimension))
 
 
@@ -96,15 +96,15 @@ def _graph(blocks: Iterable[Vectors], dimension: int, parameters: Parameters) ->
     index: Any = faiss.IndexHNSWSQ(dimension, half, parameters["m"], faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = parameters["ef_construction"]
     for block in blocks:
-        index.add(_fitting(block))
+        index.add(_check_range(block))
     return index
 
 
-def _lists(halves: Any, parameters: Parameters) -> Any:
+def _lists(half_vectors: Any, parameters: Parameters) -> Any:
     """Inverted lists of product-quantised codes, behind a rotation that makes the codes fit (OPQ)."""
     import faiss
 
-    n, dimension = halves.shape
+    n, dimension = half_vectors.shape
     m, lists = parameters["m"], parameters["lists"]
     unsorted = f"PQ{m}np"  # codes need not be in an order that lets their Hamming distance tell something
     index: Any = faiss.index_factory(dimension, f"OPQ{m},IVF{lists},{unsorted}", faiss.METRIC_INNER_PRODUCT)
@@ -115,7 +115,7 @@ def _lists(halves: Any, parameters: Parameters) -> Any:
     inverted.pq.cp.max_points_per_centroid, inverted.pq.cp.min_points_per_centroid = _PER_CODE, 1
     sample = min(n, max(_PER_LIST * lists, _PER_CODE * 256, _ROTATION_VECTORS))
     chosen = np.sort(np.random.default_rng(_SEED).choice(n, sample, replace=False))
-    index.train(halves[chosen].astype(np.float32))
+    index.train(half_vectors[chosen].astype(np.float32))
     for first in range(0, n, _ADDED):
-        index.add(halves[first : first + _ADDED].astype(np.float32))
+        index.add(half_vectors[first : first + _ADDED].astype(np.float32))
     return index

@@ -5,29 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
-from index.atomic_files import storing
 from index.errors import AmendmentError, UnknownPassages
 from index.passages.column import KEY
 from index.passages.id_table import id_key
 from index.passages.passage import Passage
 from index.passages.passage_file import PassageFile
+from index.passages.sequence import PassageSubset
+from index.segments.record import next_segment_name
 from index.vectors.search_types import index_type
 from index.vectors.selection import Mask, Rows
 from index.vectors.vector_index import Vectors
 from index.versions.articles import articles_after, rows_beside
-from index.versions.build import find_whole, finish, now
-from index.versions.derived import Files, derived_name, next_name, own_recipe, physical, share_segment
-from index.versions.manifest import Manifest, SegmentRecord, read_manifest
-from index.versions.opened import PassageIndex, open_index
-from index.versions.registry import IndexVersions
-from index.versions.segment_writer import digests, write_segment
-from index.versions.workspace import sole_maker, workplace
+from index.versions.manifest import Manifest
+from index.versions.passage_index import PassageIndex
+from index.versions.successor import Successor, successor
+from index.versions.workspace import AMENDING
 
-_AMENDING = "amending"
 _BLOCK = 4096  # passages compared at a time
 
 
@@ -90,19 +86,17 @@ def amend_index(
         IndexStorageError: the disk does not take it.
     """
     _refuse_repeated(add)
-    with storing(root):
-        directory = IndexVersions(root).directory(version)
-        with sole_maker(root, _AMENDING), workplace(root, _AMENDING) as place:
-            index = open_index(directory, read_manifest(directory).recipe.encoder)
-            new, gone = _changes(index, add, delete, replace_articles)
-            if not new.any() and not len(gone):
-                return index.manifest
-            if len(gone) == len(index.passages) and not new.any():
-                raise AmendmentError(f"the version {version} would have no passage left")
-            added = _ChangedPassages(add, np.flatnonzero(new)) if not new.all() else add
-            records, files = _write(place, directory, index, gone, (added, _chosen(vectors, new)))
-            manifest = replace(_manifest(index, records, files), articles=articles_after(index, gone, added))
-            return _placed(place, root, manifest)
+    with successor(root, version, AMENDING) as made:
+        index = made.parent
+        new, gone = _changes(index, add, delete, replace_articles)
+        if not new.any() and not len(gone):
+            return index.manifest
+        if len(gone) == len(index.passages) and not new.any():
+            raise AmendmentError(f"the version {version} would have no passage left")
+        added = PassageSubset(add, np.flatnonzero(new)) if not new.all() else add
+        _write(made, gone, added, _vectors_of(new, vectors))
+        manifest = replace(made.manifest(index.manifest.recipe), articles=articles_after(index, gone, added))
+        return made.finish(manifest)
 
 
 def _refuse_repeated(add: Sequence[Passage]) -> None:
@@ -145,49 +139,27 @@ def _named_rows(index: PassageIndex, delete: Collection[str | ArticleKey]) -> Ro
     return np.concatenate([of_ids, *articles.values()])
 
 
-def _write(
-    place: Path, parent: Path, index: PassageIndex, gone: Rows, added: tuple[Sequence[Passage], Iterable[Vectors]]
-) -> tuple[list[SegmentRecord], Files]:
-    """The segments that still hold anything, and one of what is added."""
-    records, files = [], Files()
-    for segment, deleted in zip(index.segments, physical(index.segments, gone), strict=True):
+def _write(made: Successor, gone: Rows, added: Sequence[Passage], vectors: Iterable[Vectors]) -> None:
+    """The segments that still hold anything when the rows ``gone`` go, and one of what is added."""
+    index = made.parent
+    for segment, deleted in zip(index.segments, _deleted(index, gone), strict=True):
         if len(deleted) < segment.record.rows:
-            record, shared = share_segment(place, parent, index.manifest, segment, deleted)
-            records.append(record)
-            files |= shared
-    passages, vectors = added
-    if passages:
-        recipe = own_recipe(index.manifest.recipe, index_type(len(passages)))
-        name = next_name(index.manifest.segments)
-        records.append(write_segment(place, name, recipe, passages, vectors))
-        files |= digests(place, sorted((place / name).iterdir()))
-    return records, files
+            made.share(segment, deleted)
+    if added:
+        recipe = index.manifest.recipe.of_type(index_type(len(added)))
+        made.write(next_segment_name(index.manifest.segments), recipe, added, vectors)
 
 
-def _manifest(index: PassageIndex, records: Sequence[SegmentRecord], files: Files) -> Manifest:
-    parent = index.manifest
-    return replace(
-        parent,
-        version=derived_name(parent.recipe, records, files),
-        built_at=now(),
-        passages=sum(record.live for record in records),
-        files={name: digest for name, (digest, _) in files.items()},
-        sizes={name: size for name, (_, size) in files.items()},
-        segments=tuple(records),
-        parent=parent.version,
-    )
+def _deleted(index: PassageIndex, gone: Rows) -> list[Rows]:
+    """For each segment the rows of it that are deleted when rows of the index, ascending, are deleted too."""
+    deleted = []
+    for start, segment in zip(index.passages.starts, index.segments, strict=False):
+        first, behind = np.searchsorted(gone, (start, start + len(segment)))
+        deleted.append(np.union1d(segment.deleted, segment.rows_of(gone[first:behind] - start)))
+    return deleted
 
 
-def _placed(place: Path, root: Path, manifest: Manifest) -> Manifest:
-    """The manifest of the version in its place: of the one that is there, if it is there already and whole."""
-    there = find_whole(root / manifest.version, manifest.recipe)
-    if there is not None:
-        return there
-    finish(place, root, manifest, _AMENDING)
-    return manifest
-
-
-def _chosen(vectors: Iterable[Vectors], chosen: Mask) -> Iterator[Vectors]:
+def _vectors_of(chosen: Mask, vectors: Iterable[Vectors]) -> Iterator[Vectors]:
     """The vectors of the chosen passages. Raises ValueError if there are not as many in all as passages."""
     first = 0
     for block in vectors:
@@ -197,23 +169,3 @@ def _chosen(vectors: Iterable[Vectors], chosen: Mask) -> Iterator[Vectors]:
         first += len(block)
     if first != len(chosen):
         raise ValueError(f"{first} vectors for {len(chosen)} passages")
-
-
-@dataclass(frozen=True, eq=False)
-class _ChangedPassages(Sequence[Passage]):
-    """Some of the passages, in order."""
-
-    passages: Sequence[Passage]
-    rows: Rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @overload
-    def __getitem__(self, row: int) -> Passage: ...
-    @overload
-    def __getitem__(self, row: slice) -> Sequence[Passage]: ...
-    def __getitem__(self, row: int | slice) -> Passage | Sequence[Passage]:
-        if isinstance(row, slice):
-            return _ChangedPassages(self.passages, self.rows[row])
-        return self.passages[int(self.rows[row])]

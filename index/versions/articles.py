@@ -9,9 +9,9 @@ import numpy as np
 from index.passages.column import KEY, Keys
 from index.passages.id_table import text_key
 from index.passages.passage import Passage
+from index.segments.segment import article_keys
 from index.vectors.selection import Rows
-from index.versions.opened import PassageIndex
-from index.versions.segment import article_keys
+from index.versions.passage_index import PassageIndex
 
 _BLOCK = 1 << 20  # rows
 

@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from index.atomic_files import storing, sync
+from errata.clock import now
+from errata.files import sync
+from index.atomic_files import storing
 from index.errors import IndexMismatch
 from index.passages.passage import Passage, Split
+from index.segments.record import FIRST_SEGMENT
+from index.segments.writer import write_segment
 from index.vectors.search_types import AUTO
-from index.versions.manifest import FIRST_SEGMENT, MANIFEST_FILE, Manifest, Recipe, resolved_recipe
+from index.vectors.vector_index import EncoderIdentity, Vectors
+from index.versions.manifest import MANIFEST_FILE, Manifest, Recipe
 from index.versions.name import version_name
-from index.versions.opened import open_index
-from index.versions.segment_writer import digests, write_segment
-from index.versions.workspace import move, sole_maker, workplace
-
-__all__ = ["build_index", "find_built", "version_name"]
-
-_BUILDING = "building"
+from index.versions.passage_index import open_index
+from index.versions.workspace import BUILDING, publish, task_lock, workspace
 
 
-def find_built(root: Path, recipe: Recipe, passages: Sequence[Passage]) -> Manifest | None:
-    """The manifest of the version that a build would make, if it is there and whole."""
-    return find_whole(root / version_name(recipe, passages), recipe) if passages else None
-
-
-def find_whole(directory: Path, recipe: Recipe) -> Manifest | None:
-    """The manifest of the version in ``directory``, if it is there and opens."""
-    if not directory.exists():
-        return None
-    try:
-        return open_index(directory, recipe.encoder).manifest
-    except IndexMismatch:
-        return None
-
-
-def build_index(root: Path, recipe: Recipe, split: Split, vectors: Iterable[NDArray[np.float32]]) -> Manifest:
+def build_index(root: Path, recipe: Recipe, split: Split, vectors: Iterable[Vectors]) -> Manifest:
     """Build a version under ``root``; if it is there and whole, nothing is done, if it is damaged, it is replaced.
 
     It is written beside and moved into place when it is on the disk: a build that fails or is killed damages nothing,
@@ -62,39 +43,57 @@ def build_index(root: Path, recipe: Recipe, split: Split, vectors: Iterable[NDAr
     if not split.passages:
         raise ValueError("an index needs at least one passage")
     chosen = recipe.type != AUTO
-    recipe = resolved_recipe(recipe, len(split.passages))
-    with storing(root), sole_maker(root, _BUILDING):
+    recipe = recipe.resolve(len(split.passages))
+    with storing(root), task_lock(root, BUILDING):
         version = version_name(recipe, split.passages)
-        built = find_whole(root / version, recipe)
+        built = find_whole(root / version, recipe.encoder)
         if built is not None:
             return built
-        with workplace(root, _BUILDING) as place:
-            record = write_segment(place, FIRST_SEGMENT, recipe, split.passages, vectors)
-            files = digests(place, sorted(path for path in place.iterdir() if path.is_file()))
+        with workspace(root, BUILDING) as place:
+            record = recipe.segment(FIRST_SEGMENT, len(split.passages))
+            files = write_segment(place, record, recipe.encoder, split.passages, vectors)
             manifest = Manifest(
                 version=version,
-                built_at=now(),
+                built_at=now("seconds"),
                 recipe=recipe,
                 passages=record.rows,
                 articles=split.articles,
                 skipped_empty=split.empty,
                 skipped_duplicates=split.duplicates,
-                files={name: digest for name, (digest, _) in files.items()},
-                sizes={name: size for name, (_, size) in files.items()},
+                files={path: digest for path, (digest, _) in files.items()},
+                sizes={path: size for path, (_, size) in files.items()},
                 segments=(record,),
                 type_chosen=chosen,
                 skipped=dict(split.skipped),
             )
-            finish(place, root, manifest, _BUILDING)
-    return manifest
+            return place_version(place, root, manifest, BUILDING)
 
 
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def find_built(root: Path, recipe: Recipe, passages: Sequence[Passage]) -> Manifest | None:
+    """The manifest of the version that a build would make, if it is there and whole."""
+    return find_whole(root / version_name(recipe, passages), recipe.encoder) if passages else None
 
 
-def finish(place: Path, root: Path, manifest: Manifest, doing: str) -> None:
-    """Sign what was written in ``place`` and move it to where the version belongs."""
+def find_whole(directory: Path, encoder: EncoderIdentity) -> Manifest | None:
+    """The manifest of the version in ``directory``, if it is there and opens for queries of ``encoder``."""
+    if not directory.exists():
+        return None
+    try:
+        return open_index(directory, encoder).manifest
+    except IndexMismatch:
+        return None
+
+
+def place_version(place: Path, root: Path, manifest: Manifest, task: str) -> Manifest:
+    """Write the manifest of the version that was made in ``place`` and give it its name under ``root``.
+
+    Returns:
+        The manifest; if the same version is there already and whole, that one's, and nothing is done.
+    """
+    there = find_whole(root / manifest.version, manifest.recipe.encoder)
+    if there is not None:
+        return there
     (place / MANIFEST_FILE).write_bytes(manifest.to_json())
     sync(place / MANIFEST_FILE)
-    move(place, root / manifest.version, doing)
+    publish(place, root / manifest.version, task)
+    return manifest

@@ -8,24 +8,18 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
-from index.atomic_files import storing
 from index.passages.passage_file import PassageFile
+from index.segments.record import FIRST_SEGMENT, SegmentRecord, next_segment_name
 from index.vectors.search_types import index_type, resolved
-from index.versions.build import find_whole, finish, now
-from index.versions.derived import Files, derived_name, next_name, own_recipe, share_segment
-from index.versions.manifest import FIRST_SEGMENT, Manifest, Recipe, SegmentRecord, read_manifest
+from index.versions.manifest import Manifest, Recipe
 from index.versions.name import version_name
-from index.versions.opened import LivePassages, PassageIndex, open_index
-from index.versions.registry import IndexVersions
-from index.versions.segment_writer import digests, write_segment
-from index.versions.workspace import sole_maker, workplace
+from index.versions.passage_index import LivePassages
+from index.versions.successor import Successor, successor
+from index.versions.workspace import COMPACTING
 
 MOST_SEGMENTS = 8
 MOST_DELETED = 0.2  # of a segment's rows
 _LARGE = 4  # times the rows of all others together: too large to be written again for their sake
-_COMPACTING = "compacting"
 
 
 def to_merge(segments: Sequence[SegmentRecord]) -> tuple[int, ...]:
@@ -60,21 +54,17 @@ def compact_index(root: Path, version: str, everything: bool = False) -> Manifes
     Raises:
         UnknownIndex, IndexMismatch, IndexStorageError: as for ``amend_index``.
     """
-    with storing(root):
-        directory = IndexVersions(root).directory(version)
-        with sole_maker(root, _COMPACTING), workplace(root, _COMPACTING) as place:
-            index = open_index(directory, read_manifest(directory).recipe.encoder)
-            chosen = _chosen(index.manifest.segments, everything)
-            if not chosen:
-                return index.manifest
-            recipe, records, files = _write(place, directory, index, chosen)
-            manifest = _manifest(index.manifest, recipe, records, files)
-            if len(records) == 1:
-                manifest = replace(manifest, version=version_name(recipe, PassageFile.open(place / records[0].name)))
-            there = find_whole(root / manifest.version, recipe)
-            if there is None:
-                finish(place, root, manifest, _COMPACTING)
-    return there or manifest
+    with successor(root, version, COMPACTING) as made:
+        manifest = made.parent.manifest
+        chosen = _chosen(manifest.segments, everything)
+        if not chosen:
+            return manifest
+        recipe = _merge(made, chosen, everything=len(chosen) == len(manifest.segments))
+        manifest = made.manifest(recipe)
+        if len(made.records) == 1:
+            passages = PassageFile.open(made.place / made.records[0].name)
+            manifest = replace(manifest, version=version_name(recipe, passages))
+        return made.finish(manifest)
 
 
 def _chosen(segments: Sequence[SegmentRecord], everything: bool) -> tuple[int, ...]:
@@ -83,25 +73,20 @@ def _chosen(segments: Sequence[SegmentRecord], everything: bool) -> tuple[int, .
     return to_merge(segments)
 
 
-def _write(
-    place: Path, parent: Path, index: PassageIndex, chosen: Sequence[int]
-) -> tuple[Recipe, list[SegmentRecord], Files]:
-    """The version's segments: the merged one where the first of the chosen was, the others shared."""
+def _merge(made: Successor, chosen: Sequence[int], everything: bool) -> Recipe:
+    """Put the merged segment where the first of the chosen was, and the others as they are. Returns the recipe."""
+    index = made.parent
     merged = tuple(index.segments[number] for number in chosen)
-    recipe = _recipe(index.manifest, sum(map(len, merged)), len(merged) == len(index.segments))
+    recipe = _recipe(index.manifest, sum(map(len, merged)), everything)
     names = [segment.record.name for segment in merged]
-    name = FIRST_SEGMENT if FIRST_SEGMENT in names else next_name(index.manifest.segments)
+    name = FIRST_SEGMENT if FIRST_SEGMENT in names else next_segment_name(index.manifest.segments)
     vectors = chain.from_iterable(segment.blocks() for segment in merged)
-    records, files = [], Files()
     for number, segment in enumerate(index.segments):
         if number == chosen[0]:
-            records.append(write_segment(place, name, recipe, LivePassages(merged), vectors))
-            files |= digests(place, sorted(path for path in (place / name).iterdir() if path.is_file()))
+            made.write(name, recipe, LivePassages(merged), vectors)
         elif number not in chosen:
-            record, shared = share_segment(place, parent, index.manifest, segment, np.asarray(segment.deleted))
-            records.append(record)
-            files |= shared
-    return (recipe if len(records) == 1 else index.manifest.recipe), records, files
+            made.share(segment, segment.deleted)
+    return recipe if len(made.records) == 1 else index.manifest.recipe
 
 
 def _recipe(manifest: Manifest, rows: int, everything: bool) -> Recipe:
@@ -110,17 +95,4 @@ def _recipe(manifest: Manifest, rows: int, everything: bool) -> Recipe:
     if everything and manifest.type_chosen:
         with suppress(ValueError):  # too few are left for it
             kind = resolved(manifest.recipe.type, rows)
-    return own_recipe(manifest.recipe, kind)
-
-
-def _manifest(parent: Manifest, recipe: Recipe, records: Sequence[SegmentRecord], files: Files) -> Manifest:
-    return replace(
-        parent,
-        version=derived_name(recipe, records, files),
-        built_at=now(),
-        recipe=recipe,
-        files={name: digest for name, (digest, _) in files.items()},
-        sizes={name: size for name, (_, size) in files.items()},
-        segments=tuple(records),
-        parent=parent.version,
-    )
+    return manifest.recipe.of_type(kind)

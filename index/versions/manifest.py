@@ -13,6 +13,7 @@ from index.corpora.corpus import Corpus
 from index.errors import IndexMismatch
 from index.passages.passage import WORDS_PER_PASSAGE
 from index.passages.passage_file import PASSAGES_FILE
+from index.segments.record import FIRST_SEGMENT, SegmentRecord
 from index.vectors.search_types import AUTO, TYPES, Parameters, parameters_for, resolved
 from index.vectors.vector_index import VECTORS_FILE, EncoderIdentity
 
@@ -20,7 +21,6 @@ MANIFEST_FILE = "manifest.json"
 FORMAT = 2
 _FIRST_FORMAT = 1  # one exact segment beside the manifest, without sizes; still read
 VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-FIRST_SEGMENT = "."  # its files stand beside the manifest
 _SEGMENT_NAME = re.compile(r"\.|segment-\d{1,6}")
 
 
@@ -46,6 +46,21 @@ class Recipe:
     type: str = AUTO
     parameters: Parameters = field(default_factory=dict)
 
+    def resolve(self, rows: int) -> Recipe:
+        """The recipe with the type that ``rows`` passages get. Raises ValueError if they cannot have it."""
+        kind = resolved(self.type, rows)
+        parameters_for(kind, rows, self.encoder.dimension, self.parameters)
+        return replace(self, type=kind)
+
+    def of_type(self, kind: str) -> Recipe:
+        """The recipe of another type; what the caller chose for this type does not hold for another one."""
+        return replace(self, type=kind, parameters=self.parameters if kind == self.type else {})
+
+    def segment(self, name: str, rows: int) -> SegmentRecord:
+        """The record of a segment of ``rows`` passages, of this recipe's type. Raises ValueError as ``resolve``."""
+        parameters = parameters_for(self.type, rows, self.encoder.dimension, self.parameters)
+        return SegmentRecord(name, self.type, rows, 0, parameters)
+
     def fields(self) -> dict[str, Any]:
         """For JSON. What says nothing is left out, so that names stay as they were before there was a choice."""
         fields = asdict(self)
@@ -54,29 +69,6 @@ class Recipe:
         if self.encoder.normalised:
             del fields["encoder"]["normalised"]
         return fields
-
-
-@dataclass(frozen=True)
-class SegmentRecord:
-    """A part of a version: passages with their vectors, which never change, and which of them are deleted.
-
-    Attributes:
-        name: of its directory within the version's; ``.`` for the first.
-        type: of its search.
-        rows: passages in it, n.
-        deleted: how many of them are deleted.
-        parameters: how it was built and is searched.
-    """
-
-    name: str
-    type: str
-    rows: int
-    deleted: int = 0
-    parameters: Parameters = field(default_factory=dict)
-
-    @property
-    def live(self) -> int:
-        return self.rows - self.deleted
 
 
 @dataclass(frozen=True)
@@ -193,10 +185,3 @@ def _check_files(manifest: Manifest) -> None:
         raise ValueError("a file is in no segment")
     if manifest.sizes and set(manifest.sizes) != set(manifest.files):
         raise ValueError("a file has no size")
-
-
-def resolved_recipe(recipe: Recipe, rows: int) -> Recipe:
-    """The recipe with the type that ``rows`` passages get. Raises ValueError if they cannot have it."""
-    kind = resolved(recipe.type, rows)
-    parameters_for(kind, rows, recipe.encoder.dimension, recipe.parameters)
-    return replace(recipe, type=kind)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +10,11 @@ from index.atomic_files import replace_file, storing
 from index.errors import ActiveIndex, IndexingError, UnknownIndex
 from index.vectors.vector_index import EncoderIdentity
 from index.versions.manifest import MANIFEST_FILE, VERSION_NAME, Manifest, read_manifest
-from index.versions.opened import PassageIndex, open_index
+from index.versions.passage_index import PassageIndex, open_index
+from index.versions.workspace import REMOVING, task_lock, workspace
 
 _log = logging.getLogger(__name__)
 _POINTER = "active"
-_REMOVED = ".removed-"
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,10 @@ class IndexVersions:
             IndexMismatch: its manifest is damaged; the pointer stays.
             IndexStorageError: the disk does not take it; the pointer stays.
         """
-        self.manifest(version)
-        replace_file(self.root / _POINTER, f"{version}\n".encode())
+        self.directory(version)
+        with storing(self.root), task_lock(self.root, REMOVING):  # so that nobody removes it meanwhile
+            self.manifest(version)
+            replace_file(self.root / _POINTER, f"{version}\n".encode())
 
     def manifest(self, version: str) -> Manifest:
         """The manifest of a version. Raises UnknownIndex, IndexMismatch or IndexStorageError."""
@@ -95,18 +95,12 @@ class IndexVersions:
             ActiveIndex: it is the active one; it stays.
             IndexStorageError: the disk does not give it up.
         """
-        directory = self.directory(version)
-        if self.active() == version:
-            raise ActiveIndex(version)
-        with storing(directory):
-            aside = Path(tempfile.mkdtemp(prefix=_REMOVED, dir=self.root))
-            directory.rename(aside / version)
-            if self.active() == version:  # somebody was faster
-                (aside / version).rename(directory)
-                aside.rmdir()
+        self.directory(version)
+        with storing(self.root), task_lock(self.root, REMOVING), workspace(self.root, REMOVING) as aside:
+            directory = self.directory(version)
+            if self.active() == version:
                 raise ActiveIndex(version)
-            for left in self.root.glob(f"{_REMOVED}*"):
-                shutil.rmtree(left, ignore_errors=True)
+            directory.rename(aside / version)
 
     def directory(self, version: str) -> Path:
         """Of a version. Raises UnknownIndex."""

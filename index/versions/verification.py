@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from index.atomic_files import file_digest, storing
+from errata.files import file_digest
+from index.atomic_files import storing
 from index.errors import IndexMismatch
 from index.vectors.search_types import TYPES
 from index.vectors.vector_index import EncoderIdentity
@@ -45,12 +46,12 @@ def check_files(directory: Path, manifest: Manifest, digested: int | None = DIGE
             raise IndexMismatch(path, "its content is not what the manifest says (another sha256)")
 
 
-def verify_index(directory: Path, heard: Callable[[str], None] | None = None) -> Manifest:
+def verify_index(directory: Path, say: Callable[[str], None] | None = None) -> Manifest:
     """Read every file of a version and compare its digest, however large it is.
 
     Args:
         directory: of the version.
-        heard: is told each file's name before it is read.
+        say: is told each file's name before it is read.
 
     Raises:
         IndexMismatch: a file is missing or is not what the manifest says.
@@ -59,7 +60,7 @@ def verify_index(directory: Path, heard: Callable[[str], None] | None = None) ->
     with storing(directory):
         manifest = read_manifest(directory)
         for name in manifest.files:
-            if heard is not None:
-                heard(name)
+            if say is not None:
+                say(name)
             check_files(directory, replace(manifest, files={name: manifest.files[name]}), digested=None)
     return manifest

@@ -1,38 +1,43 @@
-"""Workplaces: a version is made beside the others and moved to its place when it is whole and on the disk."""
+"""Where versions are made: in a directory beside the others, which gets its name when it is whole and on the disk.
+
+A *task* is what a builder does: ``building``, ``amending``, ``compacting`` or ``removing``. It is part of the names of
+its lock and of its directories, so that those who do different things neither wait for each other nor sweep up what
+another one still writes.
+"""
 
 from __future__ import annotations
 
 import fcntl
-import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from index.atomic_files import sync
+from errata.files import replace_folder
 
-_REPLACED = ".replaced-"
+BUILDING, AMENDING, COMPACTING, REMOVING = "building", "amending", "compacting", "removing"
 
 
 @contextmanager
-def sole_maker(root: Path, doing: str) -> Iterator[None]:
-    """Hold the root's lock of those who are ``doing`` the same, which the system takes back if the process dies.
+def task_lock(root: Path, task: str) -> Iterator[None]:
+    """Wait for the root's lock of a task and hold it; the system takes it back when the process dies.
 
-    What dead ones left is swept up. A long build does not keep anybody from amending.
+    What dead processes left of this task is swept up: no other one can be at it while the lock is held.
     """
     root.mkdir(parents=True, exist_ok=True)
-    with (root / ("." + doing + ".lock" if doing != "building" else ".lock")).open("w") as lock:
+    with (root / (".lock" if task == BUILDING else f".{task}.lock")).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in (*root.glob(f".{doing}-*"), *root.glob(f"{_REPLACED}{doing}-*")):
+        for left in (*root.glob(f".{task}-*"), *root.glob(f".replaced-{task}-*")):
             shutil.rmtree(left, ignore_errors=True)
         yield
 
 
 @contextmanager
-def workplace(root: Path, doing: str) -> Iterator[Path]:
-    """A new directory under ``root``; removed with all that is in it unless it was moved to its place."""
-    place = Path(tempfile.mkdtemp(prefix=f".{doing}-", dir=root))
+def workspace(root: Path, task: str) -> Iterator[Path]:
+    """A new directory under ``root``; removed with all that is in it unless it was given another name."""
+    place = Path(tempfile.mkdtemp(prefix=f".{task}-", dir=root))
     try:
         place.chmod(0o755)  # mkdtemp makes it private
         yield place
@@ -40,29 +45,6 @@ def workplace(root: Path, doing: str) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def move(place: Path, target: Path, doing: str) -> None:
-    """Move a finished version to ``target``; what is there is damaged and goes aside first."""
-    for directory in (*(path for path in place.rglob("*") if path.is_dir()), place):
-        sync(directory)
-    aside = None
-    if target.exists():
-        aside = Path(tempfile.mkdtemp(prefix=f"{_REPLACED}{doing}-", dir=target.parent))
-        target.rename(aside / target.name)
-    place.rename(target)
-    sync(target.parent)
-    if aside is not None:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def share(source: Path, target: Path) -> None:
-    """Give ``target`` the content of ``source``: a second name of the same file, or a copy where links do not work.
-
-    Files of versions are never written to again, so what is shared stays as it is.
-    """
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)
-        sync(target)
+def publish(place: Path, target: Path, task: str) -> None:
+    """Give a finished version its name ``target``; what is there is damaged and goes."""
+    replace_folder(target, place, target.with_name(f".replaced-{task}-{secrets.token_hex(4)}"))

@@ -23,7 +23,8 @@ RECIPE = Recipe(Corpus("tiny", "made up", "CC0"), ENCODER, "{title}. {text}", "f
 def unit_vectors(count: int, seed: int = 0) -> NDArray[np.float32]:
     """(count, DIMENSION), normalised."""
     vectors = np.random.default_rng(seed).normal(size=(count, DIMENSION)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def split_of(count: int, word: str = "word") -> Split:

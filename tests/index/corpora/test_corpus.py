@@ -122,15 +122,15 @@ DUMP = dump(page("A", "a")).encode()
     [
         ("x.jsonl", LINE, "x.jsonl"),
         ("x.NDJSON", LINE, "x.NDJSON"),
-        ("x.jsonl.gz", gzip.compress(LINE), "x.jsonl"),
+        ("x.jsonl.gz", gzip.compress(LINE, mtime=0), "x.jsonl"),
         ("lines.json", LINE, "lines.json"),
         ("lines", b"\xef\xbb\xbf" + LINE, "lines"),
         ("summaries.json", b"\n" + SUMMARY, "https://en.wikipedia.org/wiki/A"),
         ("wiki-pages-articles.xml", DUMP, "https://en.wikipedia.org/wiki/A"),
-        ("wiki-articles1.xml-p1p99.gz", gzip.compress(DUMP), "https://en.wikipedia.org/wiki/A"),
+        ("wiki-articles1.xml-p1p99.gz", gzip.compress(DUMP, mtime=0), "https://en.wikipedia.org/wiki/A"),
         ("wiki.data", DUMP, "https://en.wikipedia.org/wiki/A"),
         ("psgs.tsv", TABLE, "psgs.tsv#1"),
-        ("psgs.tsv.gz", gzip.compress(TABLE), "psgs.tsv#1"),
+        ("psgs.tsv.gz", gzip.compress(TABLE, mtime=0), "psgs.tsv#1"),
         ("table", TABLE, "table#1"),
         ("A.txt", b"a", "A.txt"),
         ("x.MD", b"# A\n\na\n", "x.MD"),
@@ -176,7 +176,7 @@ def test_a_folder_of_shards_is_read_in_order(tmp_path: Path) -> None:
     for name in ("b/1.jsonl", "a/2.jsonl", "a/1.jsonl.gz", ".git/x.jsonl", "README.md", "x.bin"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(gzip.compress(LINE) if name.endswith("gz") else LINE)
+        path.write_bytes(gzip.compress(LINE, mtime=0) if name.endswith("gz") else LINE)
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
     skipped = Skips()
     assert [source for *_, source in read(tmp_path, skipped=skipped)] == ["a/1.jsonl", "a/2.jsonl", "b/1.jsonl"]

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from index.corpora.wikitext import UnreadableMarkup, plain_text, read_page
+from index.corpora.wiki_site import ENGLISH_WIKIPEDIA
+from index.corpora.wikitext import UnreadableMarkup, read_page
+
+
+def plain_text(markup: str, title: str = "") -> str:
+    return read_page(markup, title, ENGLISH_WIKIPEDIA).text
 
 
 @pytest.mark.parametrize(

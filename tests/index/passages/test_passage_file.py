@@ -98,6 +98,7 @@ def test_a_lone_file_of_lines_is_read(split: Split, tmp_path: Path) -> None:
     """As earlier releases wrote it: rows, ids and all."""
     (tmp_path / "passages.jsonl").write_bytes((tmp_path / "cut" / "passages.jsonl").read_bytes())
     alone = PassageFile.open(tmp_path)
+    assert isinstance(split.passages, PassageFile)
     assert list(alone) == list(split.passages) and alone.titles.tolist() == split.passages.titles.tolist()
     assert alone.row_of(alone[7].id) == 7
 

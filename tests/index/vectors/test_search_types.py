@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from index.errors import IndexMismatch
+from index.segments.segment import Segment
 from index.vectors import vector_index as vectors_module
 from index.vectors.search_types import MOST_EXACT, MOST_HNSW, index_type, parameters_for
 from index.vectors.vector_index import EncoderIdentity, VectorIndex
 from index.versions.build import build_index, find_built
-from index.versions.opened import PassageIndex, open_index
-from index.versions.segment import Segment
+from index.versions.passage_index import PassageIndex, open_index
 from tests.index.conftest import ENCODER, RECIPE, split_of, unit_vectors
 
 ROWS = 1500

@@ -1,22 +1,26 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from index.errors import AmendmentError, IndexMismatch, IndexStorageError, UnknownIndex, UnknownPassages
-from index.passages.passage import Article, Passage, split_articles
+from index.errors import ActiveIndex, AmendmentError, IndexMismatch, IndexStorageError, UnknownIndex, UnknownPassages
+from index.passages.passage import Article, Passage, Split, split_articles
+from index.segments.record import SegmentRecord
 from index.versions.amend import ArticleKey, amend_index
+from index.versions.build import build_index
 from index.versions.compact import MOST_SEGMENTS, compact_index, to_merge
-from index.versions.manifest import Manifest, SegmentRecord
+from index.versions.manifest import Manifest
 from index.versions.name import version_name
-from index.versions.opened import PassageIndex, open_index
+from index.versions.passage_index import PassageIndex, open_index
 from index.versions.registry import IndexVersions
 from tests.index.conftest import ENCODER, RECIPE, build, unit_vectors
 
@@ -116,10 +120,7 @@ def test_an_article_that_has_become_shorter_leaves_nothing_behind(root: Path) ->
     assert np.allclose(index.vectors_of(index.rows_of([short[0].id])), unit_vectors(7)[:1]), "what is the same stays"
 
 
-def build_with(root: Path, passages: tuple[Passage, ...]) -> Manifest:
-    from index.passages.passage import Split
-    from index.versions.build import build_index
-
+def build_with(root: Path, passages: Sequence[Passage]) -> Manifest:
     articles = len({(one.title, one.source) for one in passages})
     return build_index(root, RECIPE, Split(passages, articles, 0, 0), [unit_vectors(len(passages))])
 
@@ -257,8 +258,6 @@ amend_index(Path(sys.argv[1]), sys.argv[2], add=passages("A"), vectors=[NEW[:1]]
 
 def test_a_version_of_the_first_format_is_amended(root: Path, base: Manifest) -> None:
     """As an earlier release left it: two files and a manifest without sizes and segments."""
-    import json
-
     directory = root / base.version
     fields = json.loads((directory / "manifest.json").read_bytes())
     kept = {name: fields["files"][name] for name in ("index.faiss", "passages.jsonl")}
@@ -322,8 +321,6 @@ def test_a_request_finishes_on_a_version_that_is_removed(root: Path, base: Manif
     assert len({hit.passage.id for hit in index.search(unit_vectors(1), 20)[0]}) == 20
     with pytest.raises(UnknownIndex):
         versions.remove(base.version)
-    from index.errors import ActiveIndex
-
     with pytest.raises(ActiveIndex, match="activate another one"):
         versions.remove(str(versions.active()))
     assert versions.open(str(versions.active()), ENCODER).passages[0].title == "Title 0"

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from index.errors import IndexStorageError
 from index.passages.passage import Article, split_articles
 from index.passages.writer import write_passages
-from index.versions.build import build_index, find_built, version_name
+from index.versions.build import build_index, find_built
+from index.versions.name import version_name
 from index.versions.registry import IndexVersions
 from tests.index.conftest import ENCODER, RECIPE, build, split_of, unit_vectors
 
@@ -44,7 +45,7 @@ build_index(Path(sys.argv[1]), RECIPE, split_of(20, "new"), vectors())
 
 
 def entries(root: Path) -> set[str]:
-    return {path.name for path in root.iterdir() if path.name != ".lock"}
+    return {path.name for path in root.iterdir() if not path.name.endswith(".lock")}
 
 
 def test_the_manifest_says_what_it_is_made_of(root: Path) -> None:
@@ -167,7 +168,7 @@ print(build(Path(sys.argv[1])).built_at)
 
 
 @pytest.mark.parametrize(
-    "call", ["index.versions.build.write_segment", "index.atomic_files.os.fsync", "index.versions.build.move"]
+    "call", ["index.versions.build.write_segment", "errata.files.os.fsync", "index.versions.build.publish"]
 )
 def test_a_full_disk_leaves_nothing(root: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     """At the beginning, in the middle and at the end; what was there opens."""

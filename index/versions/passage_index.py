@@ -1,4 +1,4 @@
-"""An opened index: a value that is searched and never changes. Opening verifies its files against the manifest."""
+"""The index of one version: a value that is searched and never changes; opening it verifies its files."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.atomic_files import storing
 from index.passages.passage import Hit, Passage
+from index.passages.sequence import PassageSequence
+from index.segments.segment import Segment
 from index.vectors.selection import Mask, Rows
 from index.vectors.vector_index import EncoderIdentity, Vectors
 from index.versions.manifest import MANIFEST_FILE, Manifest, read_manifest
-from index.versions.segment import Segment
 from index.versions.verification import check_encoder, check_files
-
-__all__ = ["LivePassages", "PassageIndex", "check_encoder", "open_index"]
 
 
 @dataclass(frozen=True, eq=False)
-class LivePassages(Sequence[Passage]):
+class LivePassages(PassageSequence):
     """The passages of an index by row, deleted ones left out; read from the disk when they are asked for."""
 
     segments: tuple[Segment, ...]
@@ -38,14 +37,7 @@ class LivePassages(Sequence[Passage]):
     def __len__(self) -> int:
         return self.starts[-1]
 
-    @overload
-    def __getitem__(self, row: int) -> Passage: ...
-    @overload
-    def __getitem__(self, row: slice) -> Sequence[Passage]: ...
-    def __getitem__(self, row: int | slice) -> Passage | Sequence[Passage]:
-        if isinstance(row, slice):
-            return tuple(self[number] for number in range(*row.indices(len(self))))
-        row = range(len(self))[row]
+    def passage(self, row: int) -> Passage:
         place = bisect_right(self.starts, row) - 1
         return self.segments[place].passage(row - self.starts[place])
 
@@ -161,7 +153,7 @@ def open_index(directory: Path, encoder: EncoderIdentity, threads: int | None = 
     """Open the version in ``directory`` for queries of ``encoder``.
 
     Files are mapped into memory, not read: opening takes as long for a large index as for a small one. All sizes are
-    verified, and the digests of the files up to ``verifying.DIGESTED_AT_OPEN`` bytes; ``verify_index`` the rest.
+    verified, and the digests of the files up to ``verification.DIGESTED_AT_OPEN`` bytes; ``verify_index`` the rest.
 
     Args:
         directory: of the version.

@@ -14,9 +14,9 @@ from index.passages.column import ROW, Keys, open_column
 from index.passages.id_table import text_key
 from index.passages.passage import Passage
 from index.passages.passage_file import PASSAGES_FILE, PassageFile
+from index.segments.record import SegmentRecord
 from index.vectors.selection import Mask, Rows, Selection
 from index.vectors.vector_index import VECTORS_FILE, VectorIndex, Vectors
-from index.versions.manifest import SegmentRecord
 
 DELETED_FILE = "deleted.u32"
 _BLOCK = 1 << 14

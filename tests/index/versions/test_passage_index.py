@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.atomic_files import file_digest
+from errata.files import file_digest
 from index.errors import IndexMismatch
 from index.vectors.vector_index import VectorIndex
-from index.versions.opened import open_index
+from index.versions.passage_index import open_index
 from index.versions.verification import check_files, verify_index
 from tests.index.conftest import DIMENSION, ENCODER, build, unit_vectors
 
