@@ -1,4 +1,5 @@
-"""Editing a language model while it runs: the editor network, edits, their ledger and their scope.
+"""Editing a language model while it runs: editors, edits, their ledger and their scope.
 
-Imports nothing of the other packages; see ``tests/test_layers.py``.
+Stands on ``errata`` alone. ``edit`` says what an edit is; begin there, then ``editors/protocol`` and ``scope/index``.
+What serves (``model``, ``editors``, ``scope``, ``ledger``, ``language``) imports neither ``data`` nor ``training``.
 """

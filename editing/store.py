@@ -13,26 +13,21 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 from uuid import uuid4
-
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor
 
 from editing.edit import Deltas, LowRankDelta
 from editing.errors import CorruptFactors, StorageError
-from editing.factor_file import Signature, forget, is_whole, signature
+from errata.files import replace_file, sync
+from errata.lora import CONFIG, WEIGHTS, decode_factors, encode_adapter
 
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
-PREFIX = "base_model.model."  # what PEFT puts before a module's name
+Signature = tuple[tuple[int, ...], ...] | None
 ABANDONED = 3600.0  # seconds after which a temporary directory belongs to no living writer
+MAX_HEADER = 1 << 20  # bytes of a safetensors header; that of an edit has some hundreds
 
 
 class EditStore:
@@ -58,7 +53,7 @@ class EditStore:
             if not self._path(digest).exists() or self._damaged(digest):
                 self._put(digest, files)
             for directory in (self._path(digest).parent, self.root, self.root.parent):
-                _sync(directory)
+                sync(directory)
         return digest
 
     def load(self, digest: str) -> dict[str, LowRankDelta]:
@@ -68,10 +63,9 @@ class EditStore:
             CorruptFactors: missing, or changed since.
         """
         try:
-            tensors = load_tensors(self._read(digest)[WEIGHTS])
-            names = [key[len(PREFIX) : -len(".lora_A.weight")] for key in tensors if key.endswith(".lora_A.weight")]
-            return {name: LowRankDelta(*(tensors[key] for key in _keys(name))) for name in names}
-        except (SafetensorError, KeyError, ValueError) as error:
+            factors = decode_factors(self._read(digest)[WEIGHTS])
+            return {name: LowRankDelta(A, B) for name, (A, B) in factors.items()}
+        except ValueError as error:
             raise CorruptFactors(digest, f"is no edit: {error}") from error
 
     def check(self, digest: str, leave_cached: bool = True) -> None:
@@ -84,30 +78,34 @@ class EditStore:
             self._read(digest)
         finally:
             if not leave_cached:
-                forget(self._path(digest) / WEIGHTS)
+                _drop_cached(self._path(digest) / WEIGHTS)
 
     def glance(self, digest: str) -> None:
         """Looks for both files and at their lengths. Raises CorruptFactors if one is missing, cut short or too long."""
         with _disk("cannot be read"), _present(digest):
             path = self._path(digest)
             with (path / WEIGHTS).open("rb") as file:
-                whole = is_whole(file)
+                whole = _is_whole(file)
             if not whole or not (path / CONFIG).stat().st_size:
                 raise CorruptFactors(digest, "content does not match its digest: not as long as it was")
 
     def signature(self, digest: str) -> Signature:
-        """Of an edit's files as they lie on disk. Raises CorruptFactors where there can be none: no digest."""
-        return signature([self._path(digest) / name for name in (CONFIG, WEIGHTS)])
+        """Differs whenever one of an edit's files was written, replaced or put back; None while one is missing.
+
+        Raises:
+            CorruptFactors: the name is no digest.
+        """
+        paths = [self._path(digest) / name for name in (CONFIG, WEIGHTS)]
+        try:
+            stats = [path.stat() for path in paths]
+        except OSError:
+            return None
+        return tuple((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in stats)
 
     def size(self, digest: str) -> int:
         """Bytes on disk. Raises CorruptFactors if it is missing."""
         with _disk("cannot be read"), _present(digest):
             return sum((self._path(digest) / name).stat().st_size for name in (CONFIG, WEIGHTS))
-
-    def orphans(self, known: Collection[str]) -> list[str]:
-        """Digests on disk that are not among the known ones: what a crash between file and ledger row leaves behind."""
-        with _disk("cannot be read"):
-            return sorted(path.name for path in self.root.glob("??/" + "?" * 64) if path.name not in known)
 
     def _path(self, digest: str) -> Path:
         if not re.fullmatch("[0-9a-f]{64}", digest):
@@ -135,8 +133,7 @@ class EditStore:
         damaged = temporary.with_suffix(".damaged")
         try:
             for name, content in files.items():
-                _write(temporary / name, content)
-            _sync(temporary)
+                replace_file(temporary / name, content)
             final.parent.mkdir(exist_ok=True)
             if self._damaged(digest):
                 final.rename(damaged)
@@ -162,67 +159,33 @@ class EditStore:
 
 
 def adapter_files(deltas: Deltas, base_model: str = "") -> dict[str, bytes]:
-    """The files of a LoRA adapter by name, as PEFT loads them; dtypes are kept. Raises ValueError: no deltas."""
-    return {CONFIG: _config(deltas, base_model), WEIGHTS: _weights(deltas)}
-
-
-def _config(deltas: Deltas, base_model: str) -> bytes:
-    """PEFT's description of the adapter. ``lora_alpha = r`` makes its scale 1.
-
-    ``fan_in_fan_out`` is about the base weight's layout; for GPT-2's ``Conv1D`` PEFT sets it itself when it loads.
-    """
-    if not deltas:
-        raise ValueError("an edit changes at least one module")
-    rank = max(delta.rank for delta in deltas.values())
-    others = {name: delta.rank for name, delta in deltas.items() if delta.rank != rank}
-    config: dict[str, Any] = {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": base_model,
-        "inference_mode": True,
-        "r": rank,
-        "lora_alpha": rank,
-        "rank_pattern": others,
-        "alpha_pattern": others,
-        "target_modules": sorted(deltas),
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "fan_in_fan_out": False,
-    }
-    return json.dumps(config, indent=1, sort_keys=True).encode()
-
-
-def _weights(deltas: Deltas) -> bytes:
-    tensors: dict[str, Tensor] = {}
-    for name, delta in deltas.items():
-        for key, tensor in zip(_keys(name), (delta.A, delta.B), strict=True):
-            tensors[key] = tensor.detach().cpu().clone().contiguous()
-    return save_tensors(tensors, metadata={"format": "pt"})
-
-
-def _keys(name: str) -> tuple[str, str]:
-    """PEFT's names of A (r, in) and B (out, r)."""
-    return f"{PREFIX}{name}.lora_A.weight", f"{PREFIX}{name}.lora_B.weight"
+    """The files of an edit by name, a LoRA adapter as PEFT loads it. Raises ValueError: no deltas."""
+    return encode_adapter({name: (delta.A, delta.B) for name, delta in deltas.items()}, base_model)
 
 
 def _digest(files: dict[str, bytes]) -> str:
     return hashlib.sha256(files[CONFIG] + files[WEIGHTS]).hexdigest()
 
 
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def _is_whole(file: BinaryIO) -> bool:
+    """Whether a safetensors file, open at its begin, is as long as its own header says.
 
-
-def _sync(directory: Path) -> None:
-    """Makes names in a directory survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
+    That is 8 bytes for the header's length, the header, and the tensors up to the end of the last one.
+    """
+    head = int.from_bytes(file.read(8), "little")
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        header = json.loads(file.read(min(head, MAX_HEADER)))
+        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+        return 8 + head + int(max(ends, default=0)) == os.fstat(file.fileno()).st_size
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        return False
+
+
+def _drop_cached(path: Path) -> None:
+    """Take a file that was read out of the page cache, where the system knows how."""
+    if advise := getattr(os, "posix_fadvise", None):
+        with suppress(OSError), path.open("rb") as file:
+            advise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _age(path: Path) -> float:

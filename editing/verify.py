@@ -55,6 +55,10 @@ class VerificationCase:
     before: str
     after: str
 
+    @property
+    def unchanged(self) -> bool:
+        return self.before == self.after
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -75,7 +79,7 @@ class Verification:
 
     @property
     def unchanged(self) -> int:
-        return sum(case.before == case.after for case in self.locality)
+        return sum(case.unchanged for case in self.locality)
 
     @property
     def generalizes(self) -> bool:
@@ -89,33 +93,18 @@ class Verification:
     def report(self) -> dict[str, Any]:
         """As the contract has it, without the times."""
         wanted = self.request.output
+        rephrases = [vars(case) | {"match": match(case.after, wanted)} for case in self.rephrases]
+        locality = [
+            vars(case) | {"unchanged": case.unchanged, "match": "exact" if case.unchanged else "no"}
+            for case in self.locality
+        ]
         return {
             "before": self.own.before,
             "after": self.own.after,
             "match": match(self.own.after, wanted),
             "efficacy": self.efficacy,
-            "generalization": {
-                "passed": self.passed,
-                "total": len(self.rephrases),
-                "cases": [
-                    {"prompt": c.prompt, "before": c.before, "after": c.after, "match": match(c.after, wanted)}
-                    for c in self.rephrases
-                ],
-            },
-            "locality": {
-                "unchanged": self.unchanged,
-                "total": len(self.locality),
-                "cases": [
-                    {
-                        "prompt": c.prompt,
-                        "before": c.before,
-                        "after": c.after,
-                        "unchanged": c.before == c.after,
-                        "match": "exact" if c.before == c.after else "no",
-                    }
-                    for c in self.locality
-                ],
-            },
+            "generalization": {"passed": self.passed, "total": len(rephrases), "cases": rephrases},
+            "locality": {"unchanged": self.unchanged, "total": len(locality), "cases": locality},
         }
 
 

@@ -66,10 +66,11 @@ def open_examples(path: Path) -> ExampleSource:
     return FactDirectory(path) if path.is_dir() else ExampleFile(path, read_examples(path))
 
 
-def tell_skipped(examples: ExampleSource) -> None:
-    """Print how many records were left out, by reason, if any were."""
-    if examples.skipped:
-        print(f"{sum(examples.skipped.values())} records left out: {counted(examples.skipped)}")
+def skipped_records(examples: ExampleSource) -> str:
+    """How many records were left out, by reason, in words; empty if none were."""
+    if not examples.skipped:
+        return ""
+    return f"{sum(examples.skipped.values())} records left out: {counted(examples.skipped)}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class FactDirectory:
     def skipped(self) -> Mapping[str, int]:
         return {}
 
-    def maker(
+    def builder(
         self, splits: Sequence[str], *, held_out: bool, seed: int, attributes: Attributes | None = None
     ) -> ExampleBuilder:
         """Examples of these splits' subjects; only with ``held_out`` does it know the relations kept from training."""
@@ -119,13 +120,13 @@ class FactDirectory:
 
     def training(self, facts: int) -> list[Example]:
         """``facts`` examples from ParaRel, half as many of invented attributes, and about an eighth free-form ones."""
-        maker = self.maker(("train",), held_out=False, seed=1)
-        chosen = list(maker.facts)
+        builder = self.builder(("train",), held_out=False, seed=1)
+        chosen = list(builder.facts)
         random.Random(5).shuffle(chosen)
-        invented = (example for fact in chosen[facts:] if (example := maker.of_attribute(fact)))
-        stride = max(1, int(len(maker.unrelated) / (facts * 0.12)))
-        free = [maker.free_form(i) for i in range(0, len(maker.unrelated), stride)]
-        return [*(maker.example(f) for f in chosen[:facts]), *islice(invented, facts // 2), *free]
+        invented = (example for fact in chosen[facts:] if (example := builder.of_attribute(fact)))
+        stride = max(1, int(len(builder.unrelated) / (facts * 0.12)))
+        free = [builder.free_form(i) for i in range(0, len(builder.unrelated), stride)]
+        return [*(builder.example(f) for f in chosen[:facts]), *islice(invented, facts // 2), *free]
 
     def scope(self) -> ScopeExamples:
         """Judged on dev and test subjects, and on held-out relations."""
@@ -137,7 +138,7 @@ class FactDirectory:
         return ScopeExamples(self._scope(read_attributes(), 3500), self._scope(read_questions(), 5000), judged)
 
     def _scope(self, attributes: Attributes, invented: int) -> list[Example]:
-        train = self.maker(("train",), held_out=False, seed=1, attributes=attributes)
+        train = self.builder(("train",), held_out=False, seed=1, attributes=attributes)
         chosen = list(train.facts)
         random.Random(0).shuffle(chosen)
         facts = [train.example(fact) for fact in chosen[:4000]]
@@ -154,10 +155,10 @@ class FactDirectory:
 
     def judging(self, splits: Sequence[str], n: int, *, held_out: bool, seed: int) -> list[Example]:
         """``n`` examples whose rephrasings use templates that training does not."""
-        maker = self.maker(splits, held_out=held_out, seed=seed)
-        chosen = [fact for fact in maker.facts if (fact.relation in HELD_OUT_RELATIONS) == held_out]
+        builder = self.builder(splits, held_out=held_out, seed=seed)
+        chosen = [fact for fact in builder.facts if (fact.relation in HELD_OUT_RELATIONS) == held_out]
         random.Random(seed).shuffle(chosen)
-        return [maker.example(fact) for fact in chosen[:n]]
+        return [builder.example(fact) for fact in chosen[:n]]
 
 
 @dataclass(frozen=True)

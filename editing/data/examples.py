@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from editing.data.attributes import Attribute, draw_answer, kind_of, read_attributes
@@ -80,7 +81,7 @@ class ExampleBuilder:
             return None
         attribute = self.random.choice(attributes)
         edit, *chat = self.random.sample(attribute.questions, len(attribute.questions))
-        asked = _QuestionSet(edit, chat, attribute.statements, draw_answer(attribute, self._names(), self.random))
+        asked = _QuestionSet(edit, chat, attribute.statements, draw_answer(attribute, self._names, self.random))
         return self._made(Fact(attribute.name, fact.subject, asked.target), asked, fact.relation)
 
     def free_form(self, index: int) -> Example:
@@ -135,7 +136,7 @@ class ExampleBuilder:
             questions[n - 1 :] = []  # at least one is an attribute, if any can be asked
             questions += [self.random.choice(a.questions) for a in self._sample(attributes, n - len(questions))]
         if len(questions) < n:
-            peers = [r for r in self._peers(relation) if not near(r, fact.relation)]
+            peers = [r for r in sorted(self._peers[relation]) if not near(r, fact.relation)]
             questions += [self.random.choice(self._questions(r)) for r in self._sample(peers, n - len(questions))]
         return [self._fill(question, fact.subject) for question in questions]
 
@@ -143,23 +144,22 @@ class ExampleBuilder:
         questions = self.templates.questions[relation]
         return questions if self.seen else (*questions, *self.templates.unseen_questions[relation])
 
-    def _peers(self, relation: str) -> list[str]:
-        """Relations that stand beside this one at some subject: they can be asked of the same kind of thing."""
-        if not hasattr(self, "_peers_of"):
-            self._peers_of: dict[str, set[str]] = defaultdict(set)
-            for facts in self.by_subject.values():
-                for fact in facts:
-                    self._peers_of[fact.relation] |= {f.relation for f in facts}
-        return sorted(self._peers_of[relation])
+    @cached_property
+    def _peers(self) -> Mapping[str, set[str]]:
+        """For each relation those that stand beside it at some subject: they can be asked of the same kind of thing."""
+        peers: dict[str, set[str]] = defaultdict(set)
+        for facts in self.by_subject.values():
+            for fact in facts:
+                peers[fact.relation] |= {f.relation for f in facts}
+        return peers
 
+    @cached_property
     def _names(self) -> dict[str, list[str]]:
         """Answers that are subjects or objects of facts: persons, towns, products."""
-        if not hasattr(self, "_names_of"):
-            persons = sorted({f.subject for f in self.by_relation["P19"]} or {"Ada Byron"})
-            products = sorted({f.subject for f in self.by_relation["P176"]} or {"Model T"})
-            towns = sorted({f.object for r in ("P19", "P36") for f in self.by_relation[r]} or {"Ghent"})
-            self._names_of = {"person": persons, "product": products, "town": towns}
-        return self._names_of
+        persons = sorted({f.subject for f in self.by_relation["P19"]} or {"Ada Byron"})
+        products = sorted({f.subject for f in self.by_relation["P176"]} or {"Model T"})
+        towns = sorted({f.object for r in ("P19", "P36") for f in self.by_relation[r]} or {"Ghent"})
+        return {"person": persons, "product": products, "town": towns}
 
     def _wrap(self, question: str, always: bool = False) -> str:
         wrappings = _WRAPPINGS if self.seen else _UNSEEN_WRAPPINGS

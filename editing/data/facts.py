@@ -138,16 +138,22 @@ def is_text(value: str) -> bool:
     return bool(value.strip())
 
 
+def relation_questions() -> dict[str, tuple[str, ...]]:
+    """The project's questions about each relation, ``[X]`` for the subject."""
+    document = json.loads(Path(__file__).with_name("questions.json").read_text(encoding="utf-8"))
+    return {relation: tuple(texts) for relation, texts in document.items()}
+
+
 def read_templates(patterns: Path | None = None) -> Templates:
     """The project's questions, the statements that follow from them and, where a file is given, ParaRel's patterns.
 
     Raises:
         DataError: the file is missing or no JSON object of lists of texts.
     """
-    every: dict[str, list[str]] = json.loads(Path(__file__).with_name("questions.json").read_text(encoding="utf-8"))
+    every = relation_questions()
     theirs = _read_patterns(patterns) if patterns else {}
-    questions = {r: tuple(texts[:TRAIN_QUESTIONS]) for r, texts in every.items()}
-    unseen_questions = {r: tuple(texts[TRAIN_QUESTIONS:]) for r, texts in every.items()}
+    questions = {r: texts[:TRAIN_QUESTIONS] for r, texts in every.items()}
+    unseen_questions = {r: texts[TRAIN_QUESTIONS:] for r, texts in every.items()}
     statements, unseen_statements = {}, {}
     for relation in every:
         used, kept = _divided(_beginnings(theirs.get(relation, ())))

@@ -17,7 +17,7 @@ from typing import TypeVar
 from editing.data.attributes import kind_of, read_questions
 from editing.data.facts import read_templates
 from editing.edit import EditRequest
-from editing.language.statements import bare
+from editing.language.politeness import bare
 from editing.language.views import View, views_of
 
 T = TypeVar("T")

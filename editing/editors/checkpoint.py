@@ -14,9 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from editing.editors.mend import MendEditor
-from editing.editors.polished import Polish, PolishedMend
-from editing.editors.protocol import Editor as Method
+from editing.editors.mend import MendEditor, Polish, PolishedMend
+from editing.editors.protocol import Editor
 from editing.errors import EditorMismatch
 from editing.model.side_path import linear_shape
 from editing.scope.head import ScopeHead
@@ -36,7 +35,7 @@ class EditorCheckpoint:
 
     name: str
     digest: str
-    method: Method
+    method: Editor
     layers: tuple[str, ...]
     scope: ScopeHead
     config: dict[str, Any] = field(repr=False)
@@ -82,16 +81,13 @@ def load_editor(directory: Path, model: nn.Module, base_model: str) -> EditorChe
             f"the editor in {directory} was trained for a model with digest {trained_for[:12]}…, the served model has "
             f"{base_model[:12]}…; name a matching editor or train one with 'errata train'"
         )
-    modules = dict(model.named_modules())
-    for name, shape in shapes.items():
-        if name not in modules or _shape(modules[name]) != shape:
-            raise EditorMismatch(f"the editor in {directory} edits {name} {shape}, which the model does not have")
-    network, device = MendEditor(shapes, rank=rank), next(model.parameters()).device
+    _require_layers(directory, model, shapes)
+    network = MendEditor(shapes, rank=rank)
     try:
         network.load_state_dict({name: value.to(_dtype(name)) for name, value in tensors.items()})
     except RuntimeError as error:
         raise EditorMismatch(f"{directory}/model.safetensors does not fit its config.json: {error}") from error
-    network = network.to(device).eval().requires_grad_(False)
+    network = network.to(next(model.parameters()).device).eval().requires_grad_(False)
     method = PolishedMend(network, polish)
     return EditorCheckpoint(name_of_editor, _digest(directory), method, network.names, scope, config)
 
@@ -121,6 +117,14 @@ def model_digest(directory: Path) -> str:
             digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
             digest.update(memoryview(tensor.flatten().view(torch.uint8).numpy()))
     return digest.hexdigest()
+
+
+def _require_layers(directory: Path, model: nn.Module, shapes: dict[str, tuple[int, int]]) -> None:
+    """Raises EditorMismatch: the model lacks a layer that the editor changes, or it is of another shape."""
+    modules = dict(model.named_modules())
+    for name, shape in shapes.items():
+        if name not in modules or _shape(modules[name]) != shape:
+            raise EditorMismatch(f"the editor in {directory} edits {name} {shape}, which the model does not have")
 
 
 def _digest(directory: Path) -> str:

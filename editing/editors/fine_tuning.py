@@ -18,6 +18,7 @@ from torch import Tensor
 
 from editing.edit import Deltas, LowRankDelta
 from editing.editors.layers import default_modules
+from editing.model.edit_batch import EditBatch
 from editing.model.families import Decoder, Positions, family_of
 from editing.model.gradients import gradients
 from editing.model.passes import FullPasses, Passes, by_length, lowest_layer, passes_for, positions
@@ -63,20 +64,22 @@ class FineTuning:
     """
 
     name = "fine-tuning"
+    batch_size = 1
 
     def __init__(
         self, names: Sequence[str] | None = None, *, kept: Sequence[TargetSequence] = (), limits: Limits | None = None
     ) -> None:
         self.names, self.kept, self.limits = names, tuple(kept), limits or Limits()
 
-    def edit(
-        self, model: Any, sequences: Sequence[TargetSequence], under: Sequence[Deltas] = ()
-    ) -> dict[str, LowRankDelta]:
-        """One correction; see ``editing.editors.protocol.Editor``.
+    def edit_batch(self, batch: EditBatch) -> list[Deltas]:
+        """One correction after the other.
 
         The rank is the number of keys over all views, fewer those that are zero or not finite. A (r, in) holds them at
         length one. Where the bounds on steps or size come first, the factors are what was reached.
         """
+        return [self._edit(batch.model, sequences, batch.under) for sequences in batch.corrections]
+
+    def _edit(self, model: Any, sequences: Sequence[TargetSequence], under: Sequence[Deltas]) -> Deltas:
         names = self.names if self.names is not None else default_modules(model)
         with torch.enable_grad(), edited(model, stack([list(under)], model.dtype, model.device)):
             passes = _passes(model, names, [*sequences, *self.kept])

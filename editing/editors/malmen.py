@@ -15,6 +15,7 @@ from torch import Tensor
 from editing.edit import Deltas, LowRankDelta
 from editing.editors.least_squares import Ridge, least_squares, ridge_of, usable
 from editing.editors.mend import MendEditor
+from editing.model.edit_batch import EditBatch
 from editing.model.gradients import Gradients, edit_gradients
 from editing.model.prompts import TargetSequence
 
@@ -34,26 +35,20 @@ class Malmen:
     """
 
     name = "malmen"
+    batch_size = 1
 
     def __init__(self, mend: MendEditor, ridge: Ridge = 1.0) -> None:
         self.mend, self.ridge = mend, ridge
 
-    def edit(
-        self, model: Any, sequences: Sequence[TargetSequence], under: Sequence[Deltas] = ()
-    ) -> dict[str, LowRankDelta]:
-        """One correction: MEND's edit, cut down by λ; see ``editing.editors.protocol.Editor``."""
-        return self.edit_many(model, [sequences], under)
+    def edit_batch(self, batch: EditBatch) -> list[Deltas]:
+        """Each correction by itself: MEND's edit, cut down by λ."""
+        return [self.edit_jointly(batch.only([n])) for n in range(len(batch.corrections))]
 
     @torch.no_grad()
-    def edit_many(
-        self, model: Any, edits: Sequence[Sequence[TargetSequence]], under: Sequence[Deltas] = ()
-    ) -> dict[str, LowRankDelta]:
-        """One ΔW for many corrections at once, each given by its views.
-
-        Returns:
-            Factors in the model's dtype; their rank is the number n of rows, or ``in`` where n is larger.
-        """
-        parts = [self._differences(model, sequences, under) for sequences in edits]
+    def edit_jointly(self, batch: EditBatch) -> Deltas:
+        """Factors in the model's dtype; their rank is the number n of rows, or ``in`` where n is larger."""
+        model = batch.model
+        parts = [self._differences(model, sequences, batch.under) for sequences in batch.corrections]
         return {name: self._layer(name, [part[name] for part in parts]).to(model.dtype) for name in self.mend.names}
 
     def _layer(self, name: str, parts: Sequence[tuple[Tensor, Tensor]]) -> LowRankDelta:

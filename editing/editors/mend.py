@@ -7,13 +7,14 @@ normaliser, ΔW = B A = −lr · ∂loss/∂W exactly.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from editing.edit import Deltas, LowRankDelta
 from editing.editors.hypernet import GradientTransform, live_rows
+from editing.editors.refine import refine
 from editing.model.edit_batch import EditBatch
 from editing.model.gradients import Gradients
 from editing.model.prompts import TargetSequence
@@ -31,6 +32,7 @@ class MendEditor(nn.Module):
     """
 
     name = "mend"
+    batch_size = 8
 
     def __init__(
         self, shapes: Mapping[str, tuple[int, int]], *, rank: int = 256, lr: float = 1e-4, normalise: bool = True
@@ -82,29 +84,58 @@ class MendEditor(nn.Module):
         step = self.log_lr[index].exp() * weight[..., None]
         return RowFactors(A=keys * (weight > 0)[..., None], B=(-step * values).transpose(1, 2))
 
-    def edit(
-        self, model: Any, sequences: Sequence[TargetSequence], under: Sequence[Deltas] = ()
-    ) -> dict[str, LowRankDelta]:
-        """MEND's edit for one correction; see ``editing.editors.protocol.Editor``."""
-        return self.edit_many(EditBatch.whole(model, [sequences], under))[0]
-
-    def edit_many(self, bench: EditBatch) -> list[dict[str, LowRankDelta]]:
-        """MEND's edits for the corrections on a bench, each computed as if it were alone.
-
-        A correction's rank is the number of predicted tokens over all its views.
-        """
-        return self.every(bench.gradients(self.names), bench.model.dtype)
-
-    def deltas(self, gradients: Mapping[str, Gradients], dtype: torch.dtype) -> dict[str, LowRankDelta]:
-        """The edit of a batch of one, as a value in main memory."""
-        return self.every(gradients, dtype)[0]
+    def edit_batch(self, batch: EditBatch) -> list[Deltas]:
+        """MEND's edit for each correction; its rank is the number of predicted tokens over all its views."""
+        return self.every(batch.gradients(self.names), batch.model.dtype)
 
     @torch.no_grad()
-    def every(self, gradients: Mapping[str, Gradients], dtype: torch.dtype) -> list[dict[str, LowRankDelta]]:
+    def every(self, gradients: Mapping[str, Gradients], dtype: torch.dtype) -> list[Deltas]:
         """The edits of a batch as values in main memory; rows of weight 0 are left out."""
         factors = self.factors(gradients)
         count = len(next(iter(gradients.values())).weight)
         return [{name: _row(n, factors[name], gradients[name], dtype) for name in factors} for n in range(count)]
+
+
+@dataclass(frozen=True)
+class Polish:
+    """What is done to a proposal.
+
+    Attributes:
+        strength: factor on ΔW of answers of at most ``short`` tokens, the end of turn included.
+        steps: gradient steps on B.
+    """
+
+    strength: float = 1.4
+    short: int = 8
+    steps: int = 2
+
+
+class PolishedMend:
+    """A trained network as it is served: its proposal, lengthened, and a few gradient steps on its factors.
+
+    Training weighs neighbours as well, so its step is cautious; in service scope keeps neighbours apart, and an edit
+    may take a longer step. Whole sentences, whose tokens depend on one another, stay with the step that was learned.
+    The gradient steps move B only: where the edit acts was the network's choice, and stays.
+    """
+
+    name = "mend"
+    batch_size = 8
+
+    def __init__(self, network: MendEditor, polish: Polish | None = None) -> None:
+        self.network, self.polish = network, polish or Polish()
+
+    def edit_batch(self, batch: EditBatch) -> list[Deltas]:
+        """The network's edits, lengthened and refined, each as if it were alone."""
+        proposals = [
+            self._lengthened(*one) for one in zip(self.network.edit_batch(batch), batch.corrections, strict=True)
+        ]
+        return refine(batch, proposals, steps=self.polish.steps) if self.polish.steps else proposals
+
+    def _lengthened(self, proposal: Deltas, views: Sequence[TargetSequence]) -> Deltas:
+        target = len(views[0].ids) - views[0].start
+        if target > self.polish.short:
+            return proposal
+        return {name: LowRankDelta(d.A, d.B * self.polish.strength) for name, d in proposal.items()}
 
 
 def _row(n: int, factors: RowFactors, gradients: Gradients, dtype: torch.dtype) -> LowRankDelta:

@@ -16,6 +16,7 @@ from editing.edit import Deltas, LowRankDelta
 from editing.editors.hypernet import RunningNormaliser
 from editing.editors.layers import default_modules
 from editing.editors.least_squares import Ridge, least_squares, ridge_of, usable
+from editing.model.edit_batch import EditBatch
 from editing.model.gradients import Gradients, edit_gradients
 from editing.model.prompts import TargetSequence
 
@@ -40,6 +41,7 @@ class UltraEdit:
     """
 
     name = "ultraedit"
+    batch_size = 1
 
     def __init__(
         self, names: Sequence[str] | None = None, *, rate: float = 2e-3, ridge: Ridge = 1.0, lifelong: bool = True
@@ -52,26 +54,17 @@ class UltraEdit:
         for sequence in sequences:
             self._update(self._rows(model, [sequence], ()))
 
-    def edit(
-        self, model: Any, sequences: Sequence[TargetSequence], under: Sequence[Deltas] = ()
-    ) -> dict[str, LowRankDelta]:
-        """One correction; see ``editing.editors.protocol.Editor``. The rank is the number of predicted tokens over
-        all views."""
-        return self.edit_many(model, [sequences], under)
+    def edit_batch(self, batch: EditBatch) -> list[Deltas]:
+        """Each correction by itself, in their order; the rank is the number of predicted tokens over all its views."""
+        return [self.edit_jointly(batch.only([n])) for n in range(len(batch.corrections))]
 
-    def edit_many(
-        self, model: Any, edits: Sequence[Sequence[TargetSequence]], under: Sequence[Deltas] = ()
-    ) -> dict[str, LowRankDelta]:
-        """One ΔW for many corrections at once, each given by its views.
-
-        Returns:
-            Factors in the model's dtype; their rank is the number n of rows, or ``in`` where n is larger.
-        """
-        found = [self._rows(model, sequences, under) for sequences in edits]
+    def edit_jointly(self, batch: EditBatch) -> Deltas:
+        """Factors in the model's dtype; their rank is the number n of rows, or ``in`` where n is larger."""
+        found = [self._rows(batch.model, sequences, batch.under) for sequences in batch.corrections]
         if self.lifelong:
             for rows in found:
                 self._update(rows)
-        return {name: self._layer(name, [rows[name] for rows in found]).to(model.dtype) for name in found[0]}
+        return {name: self._layer(name, [rows[name] for rows in found]).to(batch.model.dtype) for name in found[0]}
 
     @torch.no_grad()
     def _layer(self, name: str, rows: Sequence[Gradients]) -> LowRankDelta:

@@ -27,8 +27,8 @@ def untrained_editor(model: Any, encoder_digest: str) -> EditorCheckpoint | None
         return None
     names, limits = default_modules(model), Limits()
     weights = (directory / "scope.safetensors").read_bytes()
-    told = json.dumps({"method": FineTuning.name, "limits": asdict(limits), "layers": names}, sort_keys=True)
-    digest = hashlib.sha256(told.encode() + hashlib.sha256(weights).digest()).hexdigest()
+    described = json.dumps({"method": FineTuning.name, "limits": asdict(limits), "layers": names}, sort_keys=True)
+    digest = hashlib.sha256(described.encode() + hashlib.sha256(weights).digest()).hexdigest()
     head = ScopeHead.load(directory / "scope.safetensors")
     return EditorCheckpoint(FineTuning.name, digest, FineTuning(names, limits=limits), tuple(names), head, {})
 

@@ -15,29 +15,28 @@ from editing.language.follow_ups import (
     CLASSES,
     PEOPLE,
     Fragment,
-    about_another,
-    asked_of,
-    asks,
-    asks_again,
-    completed,
-    fragment,
-    lean,
-    of_another_kind,
-    put_in,
-    said,
-    whole,
+    doubts_answer,
+    find_pronoun,
+    fragment_of,
+    is_question,
+    question_about,
+    question_in,
+    with_name,
+    with_owner,
+    with_question_word,
+    with_subject,
 )
 from editing.language.mentions import Kind, Mention, mentions_in
+from editing.language.politeness import without_lead_in
 from editing.language.statements import MAX_QUESTION
+from errata.text import split_message
 
+Message = tuple[str, str]  # (role, content)
 MAX_READINGS = 4
 _TURNS = 24  # turns that are looked back on
 _ENDS = 1000  # characters read at either end of a turn
 _SENTENCES = 5  # read at either end of a turn
 _KEPT = 4  # groups of names that are remembered
-_SENTENCE = re.compile(
-    r"(?<=[.!?…])[\"”']?\s+(?=\S)|\n+|(?<=[:;])\s+(?=(?:what|which|who|where|when|how|in which)\b)", re.IGNORECASE
-)
 _WORK = re.compile(
     r"(?:please |can you |could you )*(?:translate|summari[sz]e|re-?write|proofread|paraphrase|correct|write|continue|"
     r"classify|rephrase)\b",
@@ -96,46 +95,48 @@ def readings(turns: Sequence[Message]) -> tuple[str, ...]:
     if last is None:
         return ()
     text = turns[last][1]
-    alone = _read(Talk(), text)[1]
+    alone = _after_turn(Talk(), text)[1]
     talk = Talk()
     for role, content in turns[max(0, last - _TURNS) : last]:
-        talk = _read(talk, content)[0] if role == "user" else _replied(talk, content) if role == "assistant" else talk
-    understood = _read(talk, text)[1]
+        if role == "user":
+            talk = _after_turn(talk, content)[0]
+        elif role == "assistant":
+            talk = _after_reply(talk, content)
+    understood = _after_turn(talk, text)[1]
     own = (text,) if understood == alone or not understood else ()
     return tuple(dict.fromkeys((*own, *understood)))[:MAX_READINGS]
 
 
-def _read(talk: Talk, text: str) -> tuple[Talk, tuple[str, ...]]:
+def _after_turn(talk: Talk, text: str) -> tuple[Talk, tuple[str, ...]]:
     """The talk after a user turn, and what that turn asks: of several questions at its end, the last one first."""
-    parts = sentences(text)
+    parts = _outer_sentences(text)
     asked: list[tuple[str, ...]] = []
     for part in parts:
-        talk, found = _heard(talk, part)
+        talk, found = _after_sentence(talk, part)
         asked.append(found)
     if any(_WORK.match(part) for part in parts):
         return talk, ()
     return talk, tuple(reading for found in reversed(asked[-3:]) for reading in found)
 
 
-def sentences(text: str) -> list[str]:
+def _outer_sentences(text: str) -> list[str]:
     """The sentences at either end of a text; a question behind a colon is one of its own."""
     ends = (text,) if len(text) <= 2 * _ENDS else (text[:_ENDS], text[-_ENDS:])
-    parts = [part.strip() for end in ends for part in _SENTENCE.split(end)]
-    parts = [part for part in parts if part and len(part) <= MAX_QUESTION]
+    parts = [part for end in ends for part in split_message(end) if len(part) <= MAX_QUESTION]
     return parts if len(parts) <= 2 * _SENTENCES else [*parts[:_SENTENCES], *parts[-_SENTENCES:]]
 
 
-def _heard(talk: Talk, sentence: str) -> tuple[Talk, tuple[str, ...]]:
+def _after_sentence(talk: Talk, sentence: str) -> tuple[Talk, tuple[str, ...]]:
     """The talk after one more sentence of the user, and what it asks, if anything."""
-    if asks_again(sentence):
+    if doubts_answer(sentence):
         return talk, talk.asked
-    meant = _fragment(talk, sentence) or _leaning(talk, sentence)
+    meant = _fragment(talk, sentence) or _with_pronoun(talk, sentence)
     if not meant:
-        text = said(sentence)
+        text = without_lead_in(sentence)
         meant = (sentence if text == sentence.rstrip("?.! ") else text + sentence[len(sentence.rstrip("?.! ")) :],)
     names = [name for reading in meant for name in _named(talk, reading)]
     talk = talk.naming(names)
-    if not asks(meant[0]):
+    if not is_question(meant[0]):
         return talk, ()
     return replace(talk, asked=meant), meant
 
@@ -147,42 +148,42 @@ def _named(talk: Talk, reading: str) -> list[Mention]:
     return [known[m.text.casefold()] if m.kind == "any" and m.text.casefold() in known else m for m in found]
 
 
-def _leaning(talk: Talk, sentence: str) -> tuple[str, ...]:
+def _with_pronoun(talk: Talk, sentence: str) -> tuple[str, ...]:
     """Readings of a whole sentence with a pronoun, or with its subject left out."""
-    text = said(sentence) + ("?" if sentence.rstrip().endswith("?") else "")
-    leaning = lean(text)
-    if leaning:
-        kind, found = leaning
-        return tuple(put_in(text, found, kind, name) for name in talk.candidates(kind)[: MAX_READINGS - 1])
+    text = without_lead_in(sentence) + ("?" if sentence.rstrip().endswith("?") else "")
+    pronoun = find_pronoun(text)
+    if pronoun:
+        kind, found = pronoun
+        return tuple(with_name(text, found, kind, name) for name in talk.candidates(kind)[: MAX_READINGS - 1])
     if mentions_in(text):
         return ()
-    made = (completed(text, name.text) for name in talk.candidates("any")[:2])
+    made = (with_owner(text, name.text) for name in talk.candidates("any")[:2])
     return tuple(question for question in made if question)
 
 
 def _fragment(talk: Talk, sentence: str) -> tuple[str, ...]:
     """Readings of a sentence that only changes a part of the question before."""
-    new = fragment(sentence)
+    new = fragment_of(sentence)
     if new is None or not (talk.asked or talk.spoken_of):
         return ()
-    if made := whole(new):
+    if made := question_in(new):
         return (made,)
-    leaning = lean(new.text)
-    names = talk.candidates(leaning[0])[:2] if leaning else talk.candidates("any")[:1]
-    other = tuple(q for name in names if (q := asked_of(new, name.text)))
+    pronoun = find_pronoun(new.text)
+    names = talk.candidates(pronoun[0])[:2] if pronoun else talk.candidates("any")[:1]
+    other = tuple(q for name in names if (q := question_about(new, name.text)))
     if other:
         return other
     return _replaced(talk.asked, new)
 
 
 def _replaced(asked: Sequence[str], new: Fragment) -> tuple[str, ...]:
-    turned = [q for question in asked if (q := of_another_kind(question, new))]
-    return tuple(turned or [q for question in asked[:2] for q in about_another(question, new)])
+    turned = [q for question in asked if (q := with_question_word(question, new))]
+    return tuple(turned or [q for question in asked[:2] for q in with_subject(question, new)])
 
 
-def _replied(talk: Talk, text: str) -> Talk:
+def _after_reply(talk: Talk, text: str) -> Talk:
     """The talk after a reply: a short one names what it is asked for, a long one its first name if none was named."""
-    first = next(iter(sentences(text)), "")
+    first = next(iter(_outer_sentences(text)), "")
     names = mentions_in(first)
     asked = bool(talk.asked) and bool(_FOR_A_NAME.match(talk.asked[0]))
     if not names or not asked or not _bare_answer(first, names):
@@ -201,6 +202,3 @@ def _bare_answer(text: str, names: Sequence[Mention]) -> bool:
     others = [word for word in re.findall(r"\w+", text) if word not in named]
     named_so = names[0].text[:1].isupper() and not re.match(r"an? ", text, re.IGNORECASE)
     return named_so and not re.search(r"\d", text) and all(w.lower() in _LITTLE for w in others)
-
-
-Message = tuple[str, str]  # (role, content)

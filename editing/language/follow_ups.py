@@ -10,21 +10,8 @@ import re
 from dataclasses import dataclass
 
 from editing.language.mentions import Kind, Mention, mentions_in
+from editing.language.politeness import only_polite, without_lead_in
 
-_LEADING = re.compile(
-    r"(?:(?:and|but|also|so|then|now|okay|ok|well|thanks( a lot)?|thank you( very much)?|great|cool|nice|perfect|"
-    r"hmm?|ah|oh|hi|hello|hey|haha|no(?! \w+(?<!i)(?<!the)(?<!not)\b)|nope|"
-    r"sorry|wait|actually|please|alright|right|yes|interesting|one more|next)\b"
-    r"[\s,.!:;…–-]*)+",
-    re.IGNORECASE,
-)
-_CLOSING = re.compile(r"(?<=\w)[, ]+(please|thanks|thank you)$", re.IGNORECASE)
-_PLEASANTRY = re.compile(
-    r"((good to know|got it|i see)[,.! ]+)?((good)?bye( bye)?|good to know|got it|i see|lol|wow|cheers|"
-    r"sure|fine|awesome|never mind|see you( later)?|"
-    r"that('s| is) (great|nice|good|interesting|all)( to know)?|much appreciated|you too)",
-    re.IGNORECASE,
-)
 _AGAIN = re.compile(
     r"(are|r) (you|u) (really |quite |absolutely )?(sure|certain|positive)( about (that|this|it))?( though)?|"
     r"really|seriously|"
@@ -118,28 +105,16 @@ class Fragment:
     preposition: str = ""
 
 
-def said(sentence: str) -> str:
-    """A sentence without what leads into it ("And", "Thanks!", "No,"), and without closing signs."""
-    text = _CLOSING.sub("", " ".join(sentence.split()).strip(' ?.!…"“”'))
-    lead = _LEADING.match(text)
-    return text[lead.end() :] if lead and lead.end() < len(text) else text
+def is_question(sentence: str) -> bool:
+    return sentence.rstrip("\"”' ").endswith("?") or bool(_ASKING.match(without_lead_in(sentence)))
 
 
-def asks(sentence: str) -> bool:
-    return sentence.rstrip("\"”' ").endswith("?") or bool(_ASKING.match(said(sentence)))
-
-
-def only_polite(text: str) -> bool:
-    """Whether a text is thanks, a greeting or a farewell, and nothing else."""
-    return bool(_LEADING.fullmatch(text.strip(" ?.!…")[:200]) or _PLEASANTRY.fullmatch(said(text[:200])))
-
-
-def asks_again(sentence: str) -> bool:
+def doubts_answer(sentence: str) -> bool:
     """Whether the answer before is doubted, or wanted in other words."""
-    return bool(_AGAIN.fullmatch(said(sentence)))
+    return bool(_AGAIN.fullmatch(without_lead_in(sentence)))
 
 
-def lean(sentence: str) -> tuple[Kind, re.Match[str]] | None:
+def find_pronoun(sentence: str) -> tuple[Kind, re.Match[str]] | None:
     """The first pronoun, or the like, that no name earlier in the sentence explains; and what it can stand for."""
     if _EMPTY_IT.search(sentence):
         return None
@@ -148,7 +123,7 @@ def lean(sentence: str) -> tuple[Kind, re.Match[str]] | None:
     return next(((kind, m) for kind, p in _LEANING if (m := p.search(text)) and m.start() <= named), None)
 
 
-def put_in(sentence: str, found: re.Match[str], kind: Kind, name: Mention) -> str:
+def with_name(sentence: str, found: re.Match[str], kind: Kind, name: Mention) -> str:
     """The sentence with a name in the place of every such pronoun; ``its capital`` reads ``the capital of X``."""
     text = sentence
     for other, pattern in _LEANING:
@@ -172,15 +147,15 @@ def _as(name: str, found: re.Match[str]) -> str:
     return f"{name}{chr(39) if name.endswith('s') else chr(39) + 's'}" if parts.get("own") else name
 
 
-def completed(sentence: str, name: str) -> str | None:
+def with_owner(sentence: str, name: str) -> str | None:
     """``What is the capital?`` of the place that was spoken of; None where nothing is left out."""
     text = sentence.rstrip(" ?.!")
     return f"{text} of {name}?" if _BARE.fullmatch(text) and " of " not in text else None
 
 
-def fragment(sentence: str) -> Fragment | None:
+def fragment_of(sentence: str) -> Fragment | None:
     """What a sentence that is no whole one puts in the place of a part of the question before."""
-    text = said(sentence)
+    text = without_lead_in(sentence)
     led = text != " ".join(sentence.split()).strip(' ?.!…"“”') or sentence.rstrip().endswith("?")
     about = _ABOUT.match(text)
     text = text[about.end() :] if about else text
@@ -196,7 +171,7 @@ def fragment(sentence: str) -> Fragment | None:
     return Fragment(text.removesuffix("'s").removesuffix("’s"), preposition["prep"].lower() if preposition else "")
 
 
-def about_another(question: str, new: Fragment) -> list[str]:
+def with_subject(question: str, new: Fragment) -> list[str]:
     """The question with its subject replaced; where it names several, each in turn, the likeliest first."""
     names = list(mentions_in(question))
     if new.preposition:
@@ -204,7 +179,7 @@ def about_another(question: str, new: Fragment) -> list[str]:
     return [f"{question[: m.start]}{new.text}{question[m.end :]}" for m in names[:2]]
 
 
-def of_another_kind(question: str, new: Fragment) -> str | None:
+def with_question_word(question: str, new: Fragment) -> str | None:
     """``Where …?`` for ``When …?``"""
     opening = _WHERE_WHEN.match(question)
     return (
@@ -212,7 +187,7 @@ def of_another_kind(question: str, new: Fragment) -> str | None:
     )
 
 
-def asked_of(new: Fragment, name: str) -> str | None:
+def question_about(new: Fragment, name: str) -> str | None:
     """A question for something else about the same subject, if the fragment can be such: ``the currency``."""
     text = new.text if new.text[1:2].isupper() else new.text[:1].lower() + new.text[1:]
     noun = re.sub(r"^(the|its|his|her|their) ", "", text)
@@ -222,7 +197,7 @@ def asked_of(new: Fragment, name: str) -> str | None:
     return f"{'Who' if _PERSON_NOUN.search(noun) else 'What'} is the {noun} of {name}?"
 
 
-def whole(new: Fragment) -> str | None:
+def question_in(new: Fragment) -> str | None:
     """A fragment that holds both, what is asked and of what: ``the currency of Peru``."""
     if not re.search(r"[a-z'’]s? .*\bof [\w]|\w['’]s [a-z]", new.text) or re.match(r"(a|an) ", new.text):
         return None

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from editing.language.names import looks_like_name
 from editing.language.statements import MAX_QUESTION, statement_of
 
 Kind = Literal["person", "thing", "any"]
@@ -206,8 +207,7 @@ def _kind(sentence: str, mention: Mention) -> Kind:
 
 
 def _names(word: str) -> bool:
-    core = word.lstrip(_SIGNS)
-    return core[:1].isupper() or core[:1].isdigit()
+    return looks_like_name(word.lstrip(_SIGNS))
 
 
 def _plain(word: str) -> str:

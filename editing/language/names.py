@@ -16,6 +16,12 @@ from functools import lru_cache
 
 WEIGHT = 4.0  # log-odds that a text loses when none of its names is in the other
 ALIKE = 0.8  # of the letters, from which two words may be the same one mistyped
+_SIGNS = ".,;:!?\"'()[]"
+_OPENING = frozenset(
+    {"what", "who", "whom", "whose", "where", "when", "which", "how", "why", "name", "tell", "give", "please"}
+    | {"in", "on", "at", "is", "are", "was", "were", "do", "does", "did", "can", "could", "the", "a", "an", "of"}
+    | {"to", "from", "by", "with", "i"}
+)
 _SMALL = frozenset({"of", "the", "and", "for", "in", "de", "la", "a"})  # words that abbreviations leave out
 
 
@@ -101,18 +107,13 @@ def _initials(text: str) -> frozenset[str]:
     return frozenset(run[i:j] for run in runs for i in range(len(run)) for j in range(i + 2, min(len(run), i + 6) + 1))
 
 
-_SIGNS = ".,;:!?\"'()[]"
-
-
-_OPENING = frozenset(
-    {"what", "who", "whom", "whose", "where", "when", "which", "how", "why", "name", "tell", "give", "please"}
-    | {"in", "on", "at", "is", "are", "was", "were", "do", "does", "did", "can", "could", "the", "a", "an", "of"}
-    | {"to", "from", "by", "with", "i"}
-)
-
-
 def names_in(text: str) -> frozenset[str]:
     """Words that name something: capitalised, or with a digit; a question's first word is none."""
     words = [word.strip(_SIGNS).removesuffix("'s").removesuffix("’s") for word in text.replace("-", " ").split()]
-    named = [w for w in words if w[:1].isupper() or any(c.isdigit() for c in w)]
-    return frozenset(w.casefold() for w in named) - _OPENING
+    naming = [w for w in words if looks_like_name(w) or any(c.isdigit() for c in w)]
+    return frozenset(w.casefold() for w in naming) - _OPENING
+
+
+def looks_like_name(word: str) -> bool:
+    """Whether a word begins with a capital or a digit."""
+    return word[:1].isupper() or word[:1].isdigit()

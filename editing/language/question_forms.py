@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-from editing.language.follow_ups import only_polite
-from editing.language.statements import bare
+from editing.language.politeness import bare, only_polite
 from editing.language.topics import other_topic
 
 _TIMES = r"when|(what|which) (year|date|day|month|century|decade)|what time(?! zone)"

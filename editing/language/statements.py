@@ -10,17 +10,10 @@ from __future__ import annotations
 import re
 
 from editing.language.inflection import PAST, VERBS, base_form, inflected, participle
+from editing.language.politeness import bare
 
 MAX_QUESTION = 300  # characters; nothing is tried on longer texts, so that the cost stays bounded
 
-_POLITE = re.compile(
-    r"(please|kindly|quick question|tell me|i would like to know|i was wondering|could you tell me|can you tell me|"
-    r"do you (happen to )?know|name|give me|say|let me know|question|hello|hi)[:,!]?\s+",
-    re.IGNORECASE,
-)
-_CLOSING = re.compile(
-    r"\s+((please )?answer( briefly)?|thanks|thank you|please|keep it short|be brief)$", re.IGNORECASE
-)
 _PREPOSITION = "in|on|at|of|to|from|by|with|for|after|under|since|until|as|about|into|through"
 _ASK = re.compile(
     rf"(?:(?P<prep>{_PREPOSITION}) )?(?P<wh>what|which|whose|whom|who|where|when)(?: (?P<noun>\S+(?: \S+){{0,3}}?))??"
@@ -86,16 +79,6 @@ def statement_of(question: str) -> str | None:
             statement = " ".join(statement.split())
             return statement[:1].upper() + statement[1:]
     return None
-
-
-def bare(question: str) -> str:
-    """A question without politeness and closing signs."""
-    text = " ".join(question.split()).rstrip("?.! ")
-    while (shorter := _CLOSING.sub("", text).rstrip("?.! ")) != text:
-        text = shorter
-    while (match := _POLITE.match(text)) and len(text[match.end() :].split()) > 1:
-        text = text[match.end() :]
-    return text
 
 
 def _asked(match: re.Match[str]) -> str | None:

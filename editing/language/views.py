@@ -53,3 +53,16 @@ def views_of(text: str, raw: bool, rephrases: tuple[str, ...] = (), *, sentence:
         forms = [form for form in (statement, inverted(statement)) if form]
         made = [View(question_of(form), raw=False) if sentence else View(form, raw=True) for form in forms]
     return (View(text, raw), *made, *(View(rephrase, raw) for rephrase in rephrases))
+
+
+def answers_in_a_sentence(question: str, answer: str) -> bool:
+    """Whether an answer is a whole sentence, which no statement of the question continues to.
+
+    It says the statement over again, or it ends in a full stop and has more than six words. False where the question
+    has no statement that the rules give.
+    """
+    statement, said = statement_of(question), answer.strip()
+    if statement is None:
+        return False
+    opening = " ".join(statement.split()[:2]).lower()
+    return said.lower().startswith(opening) or (said.endswith(".") and len(said.split()) > 6)

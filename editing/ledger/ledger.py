@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -32,6 +31,7 @@ from editing.ledger.events import GENESIS, Draft, Event
 from editing.ledger.merkle import MerkleTree
 from editing.ledger.migrations import upgrade
 from editing.ledger.serialization import COLUMNS, event_of, new_row, row_of
+from errata.clock import now
 
 PRAGMAS = (
     "busy_timeout = 15000",
@@ -182,8 +182,7 @@ def _append(connection: sa.Connection, draft: Draft, after: int) -> Event:
         raise UnknownRevision(f"no revision {draft.to}: the ledger is at {head}")
     if draft.kind in ("rollback", "redact"):
         _expect_edit(connection, draft)
-    at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    row = new_row(draft) | {"seq": head + 1, "at": at, "prev_hash": prev_hash, "hash": ""}
+    row = new_row(draft) | {"seq": head + 1, "at": now(), "prev_hash": prev_hash, "hash": ""}
     event = event_of(row)
     event = replace(event, hash=event.digest())
     connection.execute(sa.insert(EVENTS).values(row | {"hash": event.hash}))

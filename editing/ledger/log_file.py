@@ -82,8 +82,8 @@ def check_log_file(file: BinaryIO) -> LogAudit:
         CorruptLogFile: names the first bad line and why it is bad.
     """
     lines = _lines(file)
-    _, opening = next(lines, (1, b""))
-    first = _document(1, opening)
+    _, head_line = next(lines, (1, b""))
+    first = _document(1, head_line)
     if first.keys() != HEADER or (first["format"], first["version"]) != (FORMAT, VERSION):
         raise CorruptLogFile(1, f"is no header of an exported log of version {VERSION}")
     audit, number = LogAudit(), 1
@@ -99,7 +99,7 @@ def check_log_file(file: BinaryIO) -> LogAudit:
     for name, value in (("head_hash", audit.head_hash), ("root_hash", audit.tree.root().hex())):
         if first[name] != value:
             raise CorruptLogFile(1, f"says {name} {first[name]!r}, but that of the events is {value}")
-    if header(audit) != opening + b"\n":
+    if header(audit) != head_line + b"\n":
         raise CorruptLogFile(1, "is not in canonical form: it was written anew since the export")
     return audit
 

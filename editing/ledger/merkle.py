@@ -8,7 +8,7 @@ bytes of an event's hash, which covers the rest of the event. Hashes are ``bytes
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 EMPTY_ROOT = hashlib.sha256().digest()  # MTH({})
 
@@ -137,49 +137,3 @@ def departs(tree: MerkleTree, size: int, root: str) -> str | None:
     if tree.root(size).hex() != root.strip().lower():
         return f"the first {size} events are not those whose root was noted down"
     return None
-
-
-def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
-    """Whether the leaf of this hash is number ``index`` of the ``size`` leaves under the root (RFC 9162, 2.1.3.2)."""
-    if not 0 <= index < size:
-        return False
-    node, last, found = index, size - 1, leaf
-    for step in proof:
-        if last == 0:
-            return False
-        if node & 1 or node == last:
-            found = node_hash(step, found)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
-        else:
-            found = node_hash(found, step)
-        node, last = node >> 1, last >> 1
-    return last == 0 and found == root
-
-
-def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]) -> bool:
-    """Whether the tree of ``second`` leaves begins with the tree of ``first`` (RFC 9162, 2.1.4.2)."""
-    if not 0 <= first <= second:
-        return False
-    if first == 0:
-        return not proof and first_root == EMPTY_ROOT
-    if first == second:
-        return not proof and first_root == second_root
-    path = [first_root, *proof] if first & (first - 1) == 0 else list(proof)
-    if not path:
-        return False
-    node, last = first - 1, second - 1
-    while node & 1:
-        node, last = node >> 1, last >> 1
-    old = new = path[0]
-    for step in path[1:]:
-        if last == 0:
-            return False
-        if node & 1 or node == last:
-            old, new = node_hash(step, old), node_hash(step, new)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
-        else:
-            new = node_hash(new, step)
-        node, last = node >> 1, last >> 1
-    return last == 0 and old == first_root and new == second_root

@@ -1,4 +1,4 @@
-"""Corrections that are made together, and the shop in which the model is set up for it once."""
+"""Corrections that are computed together, and the model prepared for them once."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ class EditBatch:
     """Corrections worked on at the same time; none of them sees another.
 
     Attributes:
-        passes: the model's forward pass; cached ones have seen all sequences (``EditContext.bench``).
-        jobs: for each correction its views with their target, its own wording first.
+        passes: the model's forward pass; cached ones have seen all sequences (``EditContext.batch``).
+        corrections: of each its views with their target, its own wording first.
         under: edits in force beneath each of them.
     """
 
     passes: Passes
-    jobs: tuple[tuple[TargetSequence, ...], ...]
+    corrections: tuple[tuple[TargetSequence, ...], ...]
     under: tuple[Deltas, ...] = ()
 
     @classmethod
-    def whole(cls, model: Any, jobs: Sequence[Sequence[TargetSequence]], under: Sequence[Deltas] = ()) -> EditBatch:
+    def whole(
+        cls, model: Any, corrections: Sequence[Sequence[TargetSequence]], under: Sequence[Deltas] = ()
+    ) -> EditBatch:
         """On the whole model, whatever its family."""
-        return cls(FullPasses(model), tuple(map(tuple, jobs)), tuple(under))
+        return cls(FullPasses(model), tuple(map(tuple, corrections)), tuple(under))
 
     @property
     def model(self) -> Any:
@@ -41,7 +43,7 @@ class EditBatch:
     @cached_property
     def views(self) -> tuple[Row, ...]:
         """All views; a row's ``edit`` is the number of its correction."""
-        return tuple(Row(n, "view", sequence) for n, job in enumerate(self.jobs) for sequence in job)
+        return tuple(Row(n, "view", sequence) for n, views in enumerate(self.corrections) for sequence in views)
 
     @cached_property
     def groups(self) -> list[list[Row]]:
@@ -56,17 +58,17 @@ class EditBatch:
     def gradients(self, names: Sequence[str]) -> dict[str, Gradients]:
         """Keys and output gradients of the named layers, b = number of corrections."""
         with edited(self.model, self.base):
-            return gradients(self.passes, names, self.views, len(self.jobs))
+            return gradients(self.passes, names, self.views, len(self.corrections))
 
     def only(self, which: Sequence[int]) -> EditBatch:
         """Some of the corrections."""
-        return EditBatch(self.passes, tuple(self.jobs[n] for n in which), self.under)
+        return EditBatch(self.passes, tuple(self.corrections[n] for n in which), self.under)
 
 
 class EditContext:
     """A model prepared for corrections: what lies below the edited layers is run once for each view.
 
-    Not thread-safe; one bench at a time, since a new one forgets the states of the one before.
+    Not thread-safe; one batch at a time, since a new one forgets the states of the one before.
 
     Args:
         names: the edited layers.
@@ -77,12 +79,12 @@ class EditContext:
         self.model, self._lowest = model, lowest_layer(names)
         self._passes = FullPasses(model) if self._lowest is None else passes_for(model, self._lowest, prefix)
 
-    def bench(self, jobs: Sequence[Sequence[TargetSequence]], under: Sequence[Deltas] = ()) -> EditBatch:
-        """A bench whose ``passes.ensure`` must still see every job's sequences, in pieces as the caller likes."""
+    def batch(self, corrections: Sequence[Sequence[TargetSequence]], under: Sequence[Deltas] = ()) -> EditBatch:
+        """A batch whose ``passes.ensure`` must still see all sequences, in pieces as the caller likes."""
         passes = self._passes
         if isinstance(passes, CachedPasses):
             passes.hidden.forget()
             below = lowest_layer([name for deltas in under for name in deltas])
             if under and (below is None or self._lowest is None or below < self._lowest):
                 passes = FullPasses(self.model)  # an edit in force changes what lies below the cut
-        return EditBatch(passes, tuple(map(tuple, jobs)), tuple(under))
+        return EditBatch(passes, tuple(map(tuple, corrections)), tuple(under))

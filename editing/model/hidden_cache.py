@@ -23,13 +23,13 @@ class HiddenCache:
     on its company: whoever plans the same sequences in the same order gets the same bits, whenever they are computed.
 
     Args:
-        halves: the cut model.
+        split: the cut model.
         prefix: token ids that many sequences begin with; may be empty.
         batch: sequences in one forward pass.
     """
 
-    def __init__(self, halves: SplitModel, prefix: Ids = (), batch: int = 64) -> None:
-        self.halves, self.prefix, self.batch = halves, prefix, batch
+    def __init__(self, split: SplitModel, prefix: Ids = (), batch: int = 64) -> None:
+        self.split, self.prefix, self.batch = split, prefix, batch
         self._kept: dict[Ids, Tensor] = {}
         self._group: dict[Ids, tuple[Ids, ...]] = {}
         self._past: Any = None
@@ -37,7 +37,7 @@ class HiddenCache:
             from transformers import DynamicCache
 
             self._past = DynamicCache()
-            self._prefix_hidden = halves.lower(torch.tensor([prefix], device=halves.device), past=self._past)[0]
+            self._prefix_hidden = split.lower(torch.tensor([prefix], device=split.device), past=self._past)[0]
 
     def plan(self, sequences: Iterable[TargetSequence]) -> None:
         """Put sequences not met before into batches of similar length; nothing is computed."""
@@ -74,9 +74,9 @@ class HiddenCache:
         if skip:
             past = copy.deepcopy(self._past)
             past.batch_repeat_interleave(len(group))
-        tails = [torch.tensor(ids[skip:], device=self.halves.device) for ids in group]
+        tails = [torch.tensor(ids[skip:], device=self.split.device) for ids in group]
         padded = torch.nn.utils.rnn.pad_sequence(tails, batch_first=True)
-        hidden = self.halves.lower(padded, past=past)
+        hidden = self.split.lower(padded, past=past)
         for row, (ids, tail) in enumerate(zip(group, tails, strict=True)):
             own = hidden[row, : len(tail)]
             self._kept[ids] = torch.cat([self._prefix_hidden, own]) if skip else own.clone()

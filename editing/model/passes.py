@@ -43,8 +43,8 @@ class CachedPasses:
 
     def __init__(self, model: Any, first_layer: int, prefix: tuple[int, ...] = ()) -> None:
         self.model, self.family = model, family_of(model)
-        self.halves = SplitModel(model, first_layer)
-        self.hidden = HiddenCache(self.halves, prefix=prefix)
+        self.split = SplitModel(model, first_layer)
+        self.hidden = HiddenCache(self.split, prefix=prefix)
 
     def ensure(self, sequences: Sequence[TargetSequence]) -> None:
         self.hidden.ensure(sequences)
@@ -53,8 +53,8 @@ class CachedPasses:
         self.hidden.plan(sequences)
 
     def logits(self, sequences: Sequence[TargetSequence], where: Positions) -> Tensor:
-        final = self.halves.upper(self.hidden.padded(sequences))
-        logits: Tensor = self.halves.lm_head(final[where.row, where.at])
+        final = self.split.upper(self.hidden.padded(sequences))
+        logits: Tensor = self.split.lm_head(final[where.row, where.at])
         return logits
 
 

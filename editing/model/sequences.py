@@ -8,8 +8,7 @@ from torch import Tensor
 
 from editing.edit import EditRequest
 from editing.errors import InvalidEdit
-from editing.language.statements import statement_of
-from editing.language.views import View, views_of
+from editing.language.views import View, answers_in_a_sentence, views_of
 from editing.model.encoders import SequenceEncoder
 from editing.model.passes import FullPasses, positions
 from editing.model.prompts import TargetSequence
@@ -30,7 +29,8 @@ def edit_sequences(encoder: SequenceEncoder, request: EditRequest, max_tokens: i
             raise InvalidEdit(f"{name} is longer than the model's context of {max_tokens} tokens")
     if not all(text.strip() for text in request.rephrases):
         raise InvalidEdit("a rephrase is empty")
-    views = views_of(request.input, request.raw, request.rephrases, sentence=_is_sentence(request))
+    sentence = not request.raw and answers_in_a_sentence(request.input, request.output)
+    views = views_of(request.input, request.raw, request.rephrases, sentence=sentence)
     if not encoder.rewordable:
         views = tuple(View(text, request.raw) for text in (request.input, *request.rephrases))
     sequences = [encoder.sequence(view.text, view.raw, request.output) for view in views]
@@ -44,12 +44,3 @@ def target_logits(model: Any, sequence: TargetSequence) -> tuple[Tensor, Tensor]
     """Logits (t, vocab) at the positions that predict the target's t tokens, and the tokens (t,)."""
     where = positions([Row(0, "view", sequence)], model.device)
     return FullPasses(model).logits([sequence], where), where.target
-
-
-def _is_sentence(request: EditRequest) -> bool:
-    statement = None if request.raw else statement_of(request.input)
-    output = request.output.strip()
-    if statement is None:
-        return False
-    words = statement.split()
-    return output.lower().startswith(" ".join(words[:2]).lower()) or (output.endswith(".") and len(output.split()) > 6)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from editing.scope.head import TextVectors
+from errata.files import sync
 
 FORMAT = 1
 HEAD = struct.Struct("<8s16sII")
@@ -102,15 +103,15 @@ class VectorCache:
         """Overwrites every record of a text with zeros."""
         digest = text_digest(text)
         self.catch_up()
-        with self._lock, self.path.open("r+b") as file:
-            for at in self._all(digest):
-                file.seek(at)
-                head = file.read(HEAD.size)
-                rows = min(HEAD.unpack(head)[3] + 1, self.most)
-                file.seek(at)
-                file.write(bytes(HEAD.size + rows * self.dim * 2))
-            file.flush()
-            os.fsync(file.fileno())
+        with self._lock:
+            with self.path.open("r+b") as file:
+                for at in self._all(digest):
+                    file.seek(at)
+                    head = file.read(HEAD.size)
+                    rows = min(HEAD.unpack(head)[3] + 1, self.most)
+                    file.seek(at)
+                    file.write(bytes(HEAD.size + rows * self.dim * 2))
+            sync(self.path)
             self._places.pop(digest, None)
 
     def _all(self, digest: bytes) -> list[int]:

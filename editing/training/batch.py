@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from editing.data.facts import Example
 from editing.language.statements import statement_of
-from editing.language.views import View, inverted, question_of, views_of
+from editing.language.views import View, answers_in_a_sentence, inverted, question_of, views_of
 from editing.model.encoders import SequenceEncoder
 from editing.model.prompts import TargetSequence
 from editing.model.row import Row
@@ -43,9 +43,7 @@ class BatchBuilder:
         for index, example in enumerate(examples):
             own = self._views(example, rng)
             views += [Row(index, "view", self._says(view, example.target)) for view in own]
-            own_wording = (
-                (example.edit,) if index % 3 == 0 else ()
-            )  # the easy case: seen as a view, so judged now and then
+            own_wording = (example.edit,) if index % 3 == 0 else ()  # easy, since seen as a view: now and then
             for kind, wordings in (
                 ("edit", own_wording),
                 ("chat", _one_of(example.chat, rng)),
@@ -71,7 +69,7 @@ class BatchBuilder:
             text = rng.choice(example.statements).text
             return View(text, True), View(question_of(text), False)
         statement = statement_of(example.edit.text) if draw < 0.9 and self.encoder.rewordable else None
-        sentence = example.target.endswith(".") and not example.statements
+        sentence = answers_in_a_sentence(example.edit.text, example.target)
         forms = [statement, inverted(statement) if draw < 0.7 else None] if statement else []
         others = (View(question_of(form), False) if sentence else View(form, True) for form in forms if form)
         own = (example.edit, *others)

@@ -36,8 +36,8 @@ class ConsolidationConfig:
         rate: peak learning rate of Adam, on A and B alike.
         kept_weight: weight of the KL term.
         positions: tokens of a kept answer that are looked at in a step, on average.
-        check: steps between two looks at the lessons that are held back.
-        patience: such looks without progress before training ends.
+        check: steps between two looks at the examples that are held back.
+        patience: such looks without progress before training ends; an equal score is none.
     """
 
     steps: int = 600
@@ -54,7 +54,7 @@ class ConsolidationConfig:
 
 @dataclass(frozen=True)
 class ConsolidationCheck:
-    """What the held-back lessons say after ``step`` steps, by teacher forcing.
+    """What the held-back examples say after ``step`` steps, by teacher forcing.
 
     Attributes:
         said: share of the answers of which every token is the likeliest.
@@ -87,22 +87,22 @@ class Consolidation:
     Args:
         passes: of the model, cut below the lowest layer that may change.
         under: factors of what is in force everywhere anyhow; kept answers are kept as they are under these.
-        on_step: hears of every step what share of the course it was.
+        on_step: hears of every step what share of the training it was.
     """
 
     def __init__(
         self,
         passes: Passes,
-        course: ConsolidationConfig,
+        config: ConsolidationConfig,
         under: Factors | None = None,
         on_step: Callable[[float], None] = lambda _: None,
     ) -> None:
-        self.passes, self.course, self.under, self.on_step = passes, course, under or {}, on_step
-        self.random = random.Random(course.seed)
-        self.generator = torch.Generator().manual_seed(course.seed)
+        self.passes, self.config, self.under, self.on_step = passes, config, under or {}, on_step
+        self.random = random.Random(config.seed)
+        self.generator = torch.Generator().manual_seed(config.seed)
 
-    def train(self, start: Deltas, lessons: ConsolidationExamples, held: ConsolidationExamples) -> ConsolidationResult:
-        """The factors that did best on the held-back lessons, in float32 on the CPU.
+    def train(self, start: Deltas, examples: ConsolidationExamples, held: ConsolidationExamples) -> ConsolidationResult:
+        """The factors that did best on the held-back examples, in float32 on the CPU.
 
         Args:
             start: A (r, in) and B (out, r) of every layer that may change.
@@ -110,48 +110,50 @@ class Consolidation:
         Raises:
             ValueError: there is nothing to say or nothing to keep.
         """
-        if not (lessons.said and lessons.kept and held.said and held.kept):
+        if not (examples.said and examples.kept and held.said and held.kept):
             raise ValueError("training needs answers to say and answers to keep, some of each held back")
-        self.passes.ensure([*lessons.said, *lessons.kept, *held.said, *held.kept])
+        self.passes.ensure([*examples.said, *examples.kept, *held.said, *held.kept])
         leaves = _Leaves(start, self.passes.model.device)
-        drawn = (Sampler(lessons.said, self.random), Sampler(lessons.kept, self.random))
-        optimiser = torch.optim.Adam(leaves.parameters, lr=self.course.rate, betas=(0.9, 0.95))
+        drawn = (Sampler(examples.said, self.random), Sampler(examples.kept, self.random))
+        optimiser = torch.optim.Adam(leaves.parameters, lr=self.config.rate, betas=(0.9, 0.95))
         checks = [self._check(0, leaves, held)]
-        best, kept = checks[0], leaves.deltas()
+        best, progress, kept = checks[0], checks[0], leaves.deltas()  # of equal checks the last is the best
         for step, done in self._steps(optimiser):
             self._step(optimiser, leaves, drawn)
-            if step % self.course.check and done < 1.0:
+            if step % self.config.check and done < 1.0:
                 continue
             checks.append(self._check(step, leaves, held))
             if checks[-1].score >= best.score:
                 best, kept = checks[-1], leaves.deltas()
-            elif step - best.step >= self.course.check * self.course.patience:
+            if checks[-1].score > progress.score:
+                progress = checks[-1]
+            elif step - progress.step >= self.config.check * self.config.patience:
                 break
         return ConsolidationResult(kept, checks[-1].step, best, tuple(checks))
 
     def _steps(self, optimiser: torch.optim.Optimizer) -> Iterator[tuple[int, float]]:
-        """Number of each step, and the share of the course that it ends; the rate rises shortly and falls slowly."""
+        """Number of each step, and the share of the training that it ends; the rate rises shortly and falls slowly."""
         began, step, done = time.monotonic(), 0, 0.0
         while done < 1.0:
             before, step = done, step + 1
             for group in optimiser.param_groups:
-                group["lr"] = self.course.rate * min(1.0, step / 10) * 0.5 * (1 + math.cos(math.pi * done))
+                group["lr"] = self.config.rate * min(1.0, step / 10) * 0.5 * (1 + math.cos(math.pi * done))
             with_this = (time.monotonic() - began) * step / max(1, step - 1)  # seconds, by those that steps took so far
-            done = min(1.0, max(step / self.course.steps, with_this / self.course.seconds))
+            done = min(1.0, max(step / self.config.steps, with_this / self.config.seconds))
             yield step, done
             self.on_step(done - before)
 
     def _step(self, optimiser: torch.optim.Optimizer, leaves: _Leaves, drawn: tuple[Sampler, Sampler]) -> None:
         optimiser.zero_grad(set_to_none=True)
-        self._backward(drawn[0], self.course.said, leaves, self._said, 1.0)
-        self._backward(drawn[1], self.course.kept, leaves, self._kept, self.course.kept_weight)
+        self._backward(drawn[0], self.config.said, leaves, self._said, 1.0)
+        self._backward(drawn[1], self.config.kept, leaves, self._kept, self.config.kept_weight)
         nn.utils.clip_grad_norm_(leaves.parameters, 1.0)
         optimiser.step()
 
     def _backward(
         self, draw: Sampler, n: int, leaves: _Leaves, losses: Callable[[list[Row], _Leaves], Tensor], weight: float
     ) -> None:
-        """Add the gradient of one sort of lessons: ``weight`` times the mean loss of ``n`` drawn ones."""
+        """Add the gradient of one sort of examples: ``weight`` times the mean loss of ``n`` drawn ones."""
         chosen = draw.draw(n)
         rows = [Row(0, "view", draw.every[i]) for i in chosen]
         for group in by_length(rows):
@@ -168,7 +170,7 @@ class Consolidation:
 
     def _kept(self, rows: list[Row], leaves: _Leaves) -> Tensor:
         """Mean KL(before ‖ after) over some of each row's answer tokens, (b,)."""
-        where = _some(positions(rows, self.passes.model.device), len(rows) * self.course.positions, self.generator)
+        where = _some(positions(rows, self.passes.model.device), len(rows) * self.config.positions, self.generator)
         sequences = [row.sequence for row in rows]
         with torch.no_grad(), edited(self.passes.model, self.under):
             before = F.log_softmax(self.passes.logits(sequences, where).float(), -1)

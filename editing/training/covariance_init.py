@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from editing.edit import LowRankDelta
 from editing.model.families import Positions
@@ -19,18 +19,9 @@ from editing.training.sampler import ConsolidationExamples, parts
 RIDGE = 0.03  # of the other keys' mean square
 
 
-def fresh(model: nn.Module, names: Sequence[str], rank: int, seed: int = 0) -> dict[str, LowRankDelta]:
-    """A change of nothing: A random with rows of length about one, B zero. A layer's rank is at most its size."""
-    generator = torch.Generator().manual_seed(seed)
-    made = {}
-    for name in names:
-        n_in, n_out = linear_shape(model.get_submodule(name))
-        r = min(rank, n_in, n_out)
-        made[name] = LowRankDelta(torch.randn(r, n_in, generator=generator) / n_in**0.5, torch.zeros(n_out, r))
-    return made
-
-
-def aimed(passes: Passes, names: Sequence[str], rank: int, lessons: ConsolidationExamples) -> dict[str, LowRankDelta]:
+def covariance_factors(
+    passes: Passes, names: Sequence[str], rank: int, examples: ConsolidationExamples
+) -> dict[str, LowRankDelta]:
     """A change of nothing whose A sees the edits' keys and hardly any others.
 
     A's rows are the directions a in which the keys of ``said`` are largest beside those of ``kept``: the first
@@ -41,8 +32,8 @@ def aimed(passes: Passes, names: Sequence[str], rank: int, lessons: Consolidatio
     Returns:
         A (r, in), of the size of the keys on average over the kept ones, and B (out, r) zero; in float32.
     """
-    wanted = _squares(passes, names, lessons.said, answers=True)
-    others = _squares(passes, names, lessons.kept, answers=False)
+    wanted = _squares(passes, names, examples.said, answers=True)
+    others = _squares(passes, names, examples.kept, answers=False)
     made = {}
     for name in names:
         n_in, n_out = linear_shape(passes.model.get_submodule(name))

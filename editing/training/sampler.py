@@ -26,7 +26,7 @@ class ConsolidationExamples:
 
 
 class Sampler:
-    """Draws lessons; what was hard when it was last seen comes more often, and what was easy now and then."""
+    """Draws examples; what was hard when it was last seen comes more often, and what was easy now and then."""
 
     def __init__(self, every: Sequence[TargetSequence], rng: random.Random) -> None:
         self.every, self.random = every, rng

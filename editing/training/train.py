@@ -6,7 +6,6 @@ network makes factors of them, a second pass judges all edits at once through pe
 
 from __future__ import annotations
 
-import csv
 import pickle
 import random
 import time
@@ -27,6 +26,8 @@ from editing.model.passes import passes_for
 from editing.model.side_path import together
 from editing.training.batch import BatchBuilder, TrainingBatch
 from editing.training.batch_loss import BatchLoss
+from editing.training.log import TrainingLog
+from errata.files import whole_file
 
 
 @dataclass(frozen=True)
@@ -75,47 +76,39 @@ class EditorTrainer:
 
     Args:
         model: base model; its weights are frozen and never change.
-        maker: makes batches.
+        builder: of batches.
         examples: training examples.
         config: see ``EditorTrainingConfig``.
         workdir: holds ``state.pt`` and ``log.csv``; a run found there is resumed.
 
     Raises:
-        TrainingError: the state in ``workdir`` belongs to another configuration or is damaged, or the examples are
-            fewer than a batch.
+        EditorTrainingError: the state in ``workdir`` belongs to another configuration or is damaged, or the examples
+            are fewer than a batch.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        maker: BatchBuilder,
+        builder: BatchBuilder,
         examples: Sequence[Example],
         config: EditorTrainingConfig,
         workdir: Path,
     ) -> None:
-        self.config, self.maker, self.examples, self.workdir = config, maker, list(examples), workdir
-        if len(self.examples) < config.batch:
-            raise EditorTrainingError(f"{len(self.examples)} examples do not fill one batch of {config.batch}")
-        if config.batch % config.together:
-            raise EditorTrainingError(
-                f"a batch of {config.batch} cannot be divided into groups of {config.together} edits"
-            )
+        self.config, self.builder, self.examples, self.workdir = config, builder, list(examples), workdir
+        _require_batches(config, len(self.examples))
         model.requires_grad_(False)
         self.model: Any = model
         self.device = next(model.parameters()).device
-        self.passes = passes_for(model, config.first_layer, maker.encoder.prefix())
+        self.passes = passes_for(model, config.first_layer, builder.encoder.prefix())
         self.judge = BatchLoss(self.passes, config.together)
         names = edited_modules(model, config.first_layer, config.modules)
         torch.manual_seed(config.seed)
         self.editor = MendEditor.for_model(model, names, rank=config.rank, lr=config.initial_step_size).to(self.device)
-        sizes = [self.editor.log_lr]
-        networks = [p for n, p in self.editor.named_parameters() if n != "log_lr"]
-        self.optimiser = torch.optim.Adam(
-            [{"params": networks, "lr": config.learning_rate}, {"params": sizes, "lr": config.step_size_learning_rate}]
-        )
+        self.optimiser = _optimiser(self.editor, config)
         self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
         self.step = 0
         self.skipped = 0
+        self.log = TrainingLog(workdir / "log.csv")
         self._resume()
 
     def run(self, on_step: Callable[[int, dict[str, float]], None] | None = None, save_every: int = 50) -> MendEditor:
@@ -128,7 +121,7 @@ class EditorTrainer:
             figures = self._one_step()
             self.step += 1
             figures["seconds"] = time.perf_counter() - began
-            self._log(figures)
+            self.log.append(self.step, figures)
             if on_step:
                 on_step(self.step, figures)
             if self.step % save_every == 0 or self.step == self.config.steps:
@@ -177,7 +170,7 @@ class EditorTrainer:
     def _draw(self, step: int) -> TrainingBatch:
         """The batch of a step depends on seed and step alone, so a resumed run sees what an unbroken one would."""
         rng = random.Random(f"{self.config.seed}/{step}")
-        return self.maker.batch(rng.sample(self.examples, self.config.batch), rng)
+        return self.builder.batch(rng.sample(self.examples, self.config.batch), rng)
 
     def _batch(self, step: int) -> TrainingBatch:
         batch = self._draw(step)
@@ -189,15 +182,6 @@ class EditorTrainer:
         """Around the model's passes; the network and its optimiser stay in float32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.autocast)
 
-    def _log(self, figures: dict[str, float]) -> None:
-        path = self.workdir / "log.csv"
-        columns = ["step", *_COLUMNS]
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
-            if path.stat().st_size == 0:
-                writer.writeheader()
-            writer.writerow({"step": self.step, **{k: f"{v:.5g}" for k, v in figures.items()}})
-
     def _save(self) -> None:
         state = {
             "config": asdict(self.config),
@@ -206,17 +190,13 @@ class EditorTrainer:
             "editor": self.editor.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        temporary = self.workdir / "state.pt.tmp"
-        torch.save(state, temporary)
-        temporary.replace(self.workdir / "state.pt")
+        with whole_file(self.workdir / "state.pt") as file:
+            torch.save(state, file)
 
     def _resume(self) -> None:
         self.workdir.mkdir(parents=True, exist_ok=True)
         self._load(self.workdir / "state.pt")
-        log = self.workdir / "log.csv"
-        if log.exists():  # rows of steps that were not saved will be written again
-            rows = log.read_text(encoding="utf-8").splitlines(keepends=True)
-            log.write_text("".join(rows[: self.step + 1 if self.step else 0]), encoding="utf-8", newline="")
+        self.log.cut(self.step)  # rows of steps that were not saved will be written again
         for step in (*self._warm_steps, *range(self.step)) if self.step else ():
             self.passes.plan(self._draw(step).sequences)
 
@@ -227,10 +207,8 @@ class EditorTrainer:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise EditorTrainingError(f"{path} cannot be read: {error}; remove it to begin anew") from error
-        ours, theirs = (
-            asdict(self.config),
-            asdict(EditorTrainingConfig()) | state["config"],
-        )  # older runs lack later fields
+        ours = asdict(self.config)
+        theirs = asdict(EditorTrainingConfig()) | state["config"]  # older runs lack later fields
         if ours | {"steps": 0} != theirs | {"steps": 0}:  # a run may be made longer or shorter
             raise EditorTrainingError(
                 f"{path} belongs to another configuration; choose another directory or the same settings"
@@ -240,18 +218,19 @@ class EditorTrainer:
         self.step, self.skipped = state["step"], state["skipped"]
 
 
-_COLUMNS = (
-    "loss",
-    "edit",
-    "chat",
-    "statement",
-    "same_subject",
-    "same_relation",
-    "unrelated",
-    "edit_exact",
-    "chat_exact",
-    "statement_exact",
-    "kept_top1",
-    "norm",
-    "seconds",
-)
+def _require_batches(config: EditorTrainingConfig, examples: int) -> None:
+    if examples < config.batch:
+        raise EditorTrainingError(f"{examples} examples do not fill one batch of {config.batch}")
+    if config.batch % config.together:
+        raise EditorTrainingError(f"a batch of {config.batch} cannot be divided into groups of {config.together} edits")
+
+
+def _optimiser(editor: MendEditor, config: EditorTrainingConfig) -> torch.optim.Optimizer:
+    """Adam; the learned step sizes have a rate of their own."""
+    networks = [p for n, p in editor.named_parameters() if n != "log_lr"]
+    return torch.optim.Adam(
+        [
+            {"params": networks, "lr": config.learning_rate},
+            {"params": [editor.log_lr], "lr": config.step_size_learning_rate},
+        ]
+    )

@@ -122,9 +122,7 @@ def train_member(
     for epoch in range(recipe.epochs):
         losses = []
         for rows in torch.randperm(len(pairs)).split(BATCH):
-            chosen = [pairs[row] for row in rows.tolist()]
-            same = torch.tensor([float(pair.same) for pair in chosen])
-            loss = F.binary_cross_entropy_with_logits(_logits(member, chosen, vectors), same)
+            loss = _loss(member, [pairs[row] for row in rows.tolist()], vectors)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -133,6 +131,11 @@ def train_member(
         if on_epoch:
             on_epoch(epoch + 1, sum(losses) / len(losses))
     return member.eval()
+
+
+def _loss(member: Member, pairs: Sequence[Pair], vectors: dict[str, TextVectors]) -> Tensor:
+    same = torch.tensor([float(pair.same) for pair in pairs])
+    return F.binary_cross_entropy_with_logits(_logits(member, pairs, vectors), same)
 
 
 def _logits(head: Member, pairs: Sequence[Pair], vectors: dict[str, TextVectors]) -> Tensor:

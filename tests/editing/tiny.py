@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,9 +12,11 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from editing.data.facts import Example
 from editing.edit import Deltas, LowRankDelta
+from editing.editors.refine import predicts_targets, refine
 from editing.language.statements import statement_of
 from editing.language.views import View
-from editing.model.prompts import PromptEncoder
+from editing.model.edit_batch import EditBatch
+from editing.model.prompts import PromptEncoder, TargetSequence
 
 SUBJECTS = ("Avaria", "Borland", "Cestia", "Dorne", "Elbonia", "Florin", "Gondal", "Hyrule")
 ANSWERS = ("Alba", "Brac", "Cori", "Dusk", "Emer", "Fana", "Gril", "Hout")
@@ -131,3 +133,21 @@ def greedy(model: Any, ids: tuple[int, ...], steps: int = 6) -> str:
 def hooks(model: torch.nn.Module) -> int:
     """Forward hooks anywhere in the model."""
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
+
+
+def predicts_one(model: Any, deltas: Deltas, sequences: Sequence[TargetSequence], under: Sequence[Deltas] = ()) -> bool:
+    """``predicts_targets`` for one correction on the whole model."""
+    return predicts_targets(EditBatch.whole(model, [sequences], under), [deltas])[0]
+
+
+def refine_one(
+    model: Any,
+    deltas: Deltas,
+    sequences: Sequence[TargetSequence],
+    under: Sequence[Deltas] = (),
+    *,
+    steps: int = 6,
+    rate: float = 0.08,
+) -> Deltas:
+    """``refine`` for one correction on the whole model."""
+    return refine(EditBatch.whole(model, [sequences], under), [deltas], steps=steps, rate=rate)[0]

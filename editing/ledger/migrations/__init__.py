@@ -1,6 +1,6 @@
 """The ledger's schema, version by version. The ledger calls ``upgrade`` when it opens a database.
 
-A new version: ``alembic -c <ini with script_location = editing:migrations> revision -m "what changes"``.
+A new version: ``alembic -c <ini with script_location = editing.ledger:migrations> revision -m "what changes"``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def upgrade(engine: Engine) -> None:
         sqlalchemy.exc.SQLAlchemyError: the database cannot be read, or has to be upgraded and cannot be written.
     """
     config = Config()
-    config.set_main_option("script_location", "editing:migrations")
+    config.set_main_option("script_location", f"{__name__.rpartition('.')[0]}:migrations")
     newest = ScriptDirectory.from_config(config).get_current_head()
     with _upgrading:
         with engine.connect() as connection:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from editing.data.datasets import ExampleFile, FactDirectory, open_examples, tell_skipped
+from editing.data.datasets import ExampleFile, FactDirectory, open_examples, skipped_records
 from editing.data.facts import HELD_OUT_RELATIONS, Example, split_of
 from editing.errors import DataError
 from service.cli.main import app
@@ -158,12 +158,11 @@ def test_a_file_too_small_for_a_scope_head_says_what_is_missing(tmp_path: Path) 
         open_examples(lines(tmp_path / "one-sided", map(firm, enough))).training(20)
 
 
-def test_skips_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_skips_are_told(tmp_path: Path) -> None:
     """How many records were left out and why; nothing where none was."""
-    tell_skipped(open_examples(lines(tmp_path / "x", [firm(1), firm(2) | {"output": ""}, firm(3) | {"output": 7}])))
-    assert capsys.readouterr().out == "2 records left out: output: empty 1, output: wrong type 1\n"
-    tell_skipped(open_examples(lines(tmp_path / "y", [firm(1)])))
-    assert capsys.readouterr().out == ""
+    some = open_examples(lines(tmp_path / "x", [firm(1), firm(2) | {"output": ""}, firm(3) | {"output": 7}]))
+    assert skipped_records(some) == "2 records left out: output: empty 1, output: wrong type 1"
+    assert skipped_records(open_examples(lines(tmp_path / "y", [firm(1)]))) == ""
 
 
 @pytest.mark.parametrize("command", [("train", "--out", "editor"), ("evaluate",)])

@@ -21,7 +21,7 @@ ATTRIBUTES = [attribute for attributes in read_attributes().values() for attribu
 NAMES = {"person": ["Ada Byron"], "product": ["Model T"], "town": ["Ghent"]}
 
 
-def maker(seed: int = 0, seen: bool = True) -> ExampleBuilder:
+def builder(seed: int = 0, seen: bool = True) -> ExampleBuilder:
     return ExampleBuilder(FACTS, read_templates(), UNRELATED, seen=seen, seed=seed)
 
 
@@ -32,16 +32,16 @@ def plain(text: str) -> str:
 
 def test_examples_depend_on_the_seed_alone() -> None:
     """The same seed draws the same, another one something else."""
-    one, two, three = ([m.example(f) for f in FACTS] for m in (maker(), maker(), maker(seed=1)))
+    one, two, three = ([m.example(f) for f in FACTS] for m in (builder(), builder(), builder(seed=1)))
     assert one == two and one != three
-    one, two, three = ([m.of_attribute(f) for f in FACTS] for m in (maker(), maker(), maker(seed=1)))
-    assert one == two and one != three
+    invented, again, other = ([m.of_attribute(f) for f in FACTS] for m in (builder(), builder(), builder(seed=1)))
+    assert invented == again and invented != other
 
 
 @pytest.mark.parametrize("seen", [True, False])
 def test_an_example_asks_and_judges(seen: bool) -> None:
     """Its rephrasings are other wordings than the edit's, its neighbours are about other things."""
-    m = maker(seen=seen)
+    m = builder(seen=seen)
     for fact in FACTS:
         example = m.example(fact)
         assert fact.subject in example.edit.text and not example.edit.raw
@@ -57,7 +57,7 @@ def test_same_subject_questions_ask_something_else() -> None:
     """They are questions of a relation that is not near the fact's own."""
     templates = read_templates()
     own = {q.replace("[X]", "Person 1").casefold() for q in templates.questions["P19"]}
-    drawn = [v.text.casefold() for seed in range(20) for v in maker(seed).example(FACTS[7]).same_subject]
+    drawn = [v.text.casefold() for seed in range(20) for v in builder(seed).example(FACTS[7]).same_subject]
     assert drawn and not own & set(drawn)
 
 
@@ -66,7 +66,7 @@ def test_evaluation_rephrases_with_wordings_that_training_never_uses() -> None:
     templates = read_templates()
     for seed in range(20):
         for fact in FACTS:
-            example = maker(seed, seen=False).example(fact)
+            example = builder(seed, seen=False).example(fact)
             for views, unseen, used in (
                 (example.chat, templates.unseen_questions, templates.questions),
                 (example.statements, templates.unseen_statements, templates.statements),
@@ -82,7 +82,7 @@ def test_training_never_rephrases_with_wordings_of_evaluation() -> None:
     templates = read_templates()
     unseen = [*templates.unseen_questions.values(), *templates.unseen_statements.values()]
     for seed in range(10):
-        m = maker(seed)
+        m = builder(seed)
         for fact in FACTS:
             filled = {plain(text.replace("[X]", fact.subject)) for texts in unseen for text in texts}
             made = [m.example(fact), m.of_attribute(fact)]
@@ -107,7 +107,7 @@ def test_a_held_out_relation_is_rephrased_with_all_its_statements() -> None:
 
 def test_an_answer_in_a_sentence_continues_no_statement() -> None:
     """Now and then the target is a whole sentence; no statement is judged by it then."""
-    drawn = [maker(seed).example(FACTS[0]) for seed in range(60)]
+    drawn = [builder(seed).example(FACTS[0]) for seed in range(60)]
     sentences = [example for example in drawn if example.target.endswith(".")]
     assert 0 < len(sentences) < 30
     assert all(not e.statements and "Land 0" in e.target for e in sentences)
@@ -116,7 +116,7 @@ def test_an_answer_in_a_sentence_continues_no_statement() -> None:
 def test_free_form_neighbours_are_other_questions() -> None:
     """The question that is edited is never among those that must not change."""
     for seed in range(20):
-        example = maker(seed).free_form(1)
+        example = builder(seed).free_form(1)
         kept = (*example.same_relation, *example.unrelated)
         assert all(view.text != UNRELATED[1][0] for view in kept)
         assert example.edit.text == "When was it built?"
@@ -125,7 +125,7 @@ def test_free_form_neighbours_are_other_questions() -> None:
 def test_an_attribute_is_asked_of_subjects_of_its_kind() -> None:
     """A person's attribute is asked of a person; its neighbours ask it of another, or something else of this one."""
     names = {kind: {a.name for a in attributes} for kind, attributes in read_attributes().items()}
-    m = maker()
+    m = builder()
     for fact in FACTS:
         example = m.of_attribute(fact)
         assert example is not None
@@ -140,7 +140,7 @@ def test_an_attribute_is_asked_of_subjects_of_its_kind() -> None:
 
 def test_subjects_of_no_known_kind_have_no_attributes() -> None:
     """A relation that speaks of all kinds of things says nothing about what else can be asked."""
-    assert maker().of_attribute(Fact("P31", "Land 1", "x")) is None
+    assert builder().of_attribute(Fact("P31", "Land 1", "x")) is None
 
 
 def test_attributes_hold_the_place_of_the_subject() -> None:

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from editing.edit import EditRequest
 from editing.editors.checkpoint import load_editor, model_digest, save_editor
-from editing.editors.mend import MendEditor
-from editing.editors.polished import PolishedMend
+from editing.editors.mend import MendEditor, PolishedMend
+from editing.editors.protocol import edit_one
 from editing.errors import EditorMismatch
 from editing.model.sequences import edit_sequences
 from editing.scope.head import Member, ScopeHead
@@ -60,8 +60,8 @@ def test_what_is_saved_is_what_is_loaded(llama: Any, saved: Path) -> None:
 def test_loaded_editor_makes_the_same_edits(llama: Any, saved: Path) -> None:
     """Factors by the loaded editor are bit for bit those of the saved one."""
     sequences = edit_sequences(tiny.encoder(), EditRequest("What is the capital of Dorne?", "Alba"), 256)
-    one = network(llama).edit(llama, sequences)
-    two = opened(saved, llama).edit(llama, sequences)
+    one = edit_one(network(llama), llama, sequences)
+    two = edit_one(opened(saved, llama), llama, sequences)
     assert all(torch.equal(one[n].A, two[n].A) and torch.equal(one[n].B, two[n].B) for n in one)
 
 

@@ -19,6 +19,7 @@ from transformers import (
 from editing.edit import Deltas, EditRequest
 from editing.editors.fine_tuning import FineTuning, Limits
 from editing.editors.layers import default_modules
+from editing.editors.protocol import edit_one
 from editing.model.families import family_of
 from editing.model.passes import positions
 from editing.model.prompts import TargetSequence
@@ -112,7 +113,7 @@ def test_wanted_answer_becomes_the_greedy_one(build: Any, sequences: list[Target
     model = build()
     editor = FineTuning(limits=EVEN)
     assert answer(model, []) != "Alba"
-    deltas = editor.edit(model, sequences)
+    deltas = edit_one(editor, model, sequences)
     assert answer(model, [deltas]) == "Alba"
     for name, delta in deltas.items():
         shape = linear_shape(model.get_submodule(name))
@@ -126,7 +127,7 @@ def test_every_family_is_edited(build: Any, own: list[TargetSequence]) -> None:
     """Models that read a source learn answer or label from both of its wordings, by the wanted margin."""
     model = build()
     assert leads(model, {}, own) < 1
-    deltas = FineTuning(limits=Limits(rate=0.1, steps=200, margin=1.0, bound=3.0)).edit(model, own)
+    deltas = edit_one(FineTuning(limits=Limits(rate=0.1, steps=200, margin=1.0, bound=3.0)), model, own)
     assert leads(model, deltas, own) > 0.95
 
 
@@ -135,7 +136,9 @@ def test_first_step_is_adams_on_the_factor(build: Any, sequences: list[TargetSeq
     """B after one step is −rate · rms(W) · g / (|g| + ε) with g = ∂loss/∂W Aᵀ, by autograd on the weights."""
     model = build()
     names = default_modules(model, layers=1)
-    delta = FineTuning(names, limits=Limits(steps=1, rate=0.1, bound=10.0, margin=1e9)).edit(model, sequences)[names[0]]
+    delta = edit_one(FineTuning(names, limits=Limits(steps=1, rate=0.1, bound=10.0, margin=1e9)), model, sequences)[
+        names[0]
+    ]
     weight = model.get_submodule(names[0]).weight.requires_grad_(True)
     where = positions([Row(0, "view", sequence) for sequence in sequences])
     logits = family_of(model).logits(model, sequences, where)
@@ -150,7 +153,7 @@ def test_first_step_is_adams_on_the_factor(build: Any, sequences: list[TargetSeq
 
 def test_factors_are_anchored_at_unit_keys(llama: Any, sequences: list[TargetSequence]) -> None:
     """One row of length one for each predicted token of each view; the edit acts along nothing else."""
-    for delta in FineTuning(limits=Limits(steps=1)).edit(llama, sequences).values():
+    for delta in edit_one(FineTuning(limits=Limits(steps=1)), llama, sequences).values():
         assert delta.rank == 6
         torch.testing.assert_close(delta.A.norm(dim=1), torch.ones(6))
 
@@ -161,7 +164,7 @@ def test_size_is_bounded(norm: Any, bound: float, llama: Any, sequences: list[Ta
     """‖ΔW‖ reaches the given share of ‖W‖ and does not pass it."""
     limits = Limits(rate=0.3, steps=30, margin=1e9, bound=bound, norm=norm)
     shares = []
-    for name, delta in FineTuning(limits=limits).edit(llama, sequences).items():
+    for name, delta in edit_one(FineTuning(limits=limits), llama, sequences).items():
         weight = llama.get_submodule(name).weight
         size = torch.linalg.vector_norm(delta.dense(), 2 if norm == "l2" else torch.inf)
         shares.append(float(size / torch.linalg.vector_norm(weight, 2 if norm == "l2" else torch.inf)))
@@ -171,7 +174,7 @@ def test_size_is_bounded(norm: Any, bound: float, llama: Any, sequences: list[Ta
 def test_steps_are_bounded(llama: Any, sequences: list[TargetSequence]) -> None:
     """No step gives a change of zero, and n steps move no entry of B by more than n times the rate."""
     for steps in (0, 1, 5):
-        deltas = FineTuning(limits=Limits(steps=steps, rate=0.1, margin=1e9, bound=9.0)).edit(llama, sequences)
+        deltas = edit_one(FineTuning(limits=Limits(steps=steps, rate=0.1, margin=1e9, bound=9.0)), llama, sequences)
         for name, delta in deltas.items():
             rms = float(llama.get_submodule(name).weight.square().mean().sqrt())
             assert float(delta.B.abs().max()) <= steps * 0.1 * rms * 1.01
@@ -181,7 +184,7 @@ def test_steps_are_bounded(llama: Any, sequences: list[TargetSequence]) -> None:
 def test_stops_when_the_answer_leads(llama: Any, sequences: list[TargetSequence]) -> None:
     """More steps than are needed change nothing, and the margin asked for is there."""
     enough, plenty = (
-        FineTuning(limits=Limits(rate=0.2, steps=steps, margin=1.0, bound=1.0)).edit(llama, sequences)
+        edit_one(FineTuning(limits=Limits(rate=0.2, steps=steps, margin=1.0, bound=1.0)), llama, sequences)
         for steps in (100, 200)
     )
     assert all(torch.equal(enough[name].B, plenty[name].B) for name in enough)
@@ -201,8 +204,8 @@ def test_kept_prompts_move_less(llama: Any, sequences: list[TargetSequence]) -> 
                 after = llama(input_ids=ids).logits[0, -1].log_softmax(-1)
         return float(torch.nn.functional.kl_div(after, before, log_target=True, reduction="sum"))
 
-    free = FineTuning(limits=EVEN).edit(llama, sequences)
-    bound = FineTuning(kept=kept, limits=EVEN).edit(llama, sequences)
+    free = edit_one(FineTuning(limits=EVEN), llama, sequences)
+    bound = edit_one(FineTuning(kept=kept, limits=EVEN), llama, sequences)
     assert divergence(bound) < 0.5 * divergence(free)
     assert answer(llama, [bound]) == "Alba"
 
@@ -210,7 +213,7 @@ def test_kept_prompts_move_less(llama: Any, sequences: list[TargetSequence]) -> 
 def test_edit_rests_on_the_edits_in_force(llama: Any, sequences: list[TargetSequence]) -> None:
     """With another edit acting on the same prompt, both together give the answer."""
     under = tiny.deltas(llama, 4)
-    assert answer(llama, [under, FineTuning(limits=EVEN).edit(llama, sequences, [under])]) == "Alba"
+    assert answer(llama, [under, edit_one(FineTuning(limits=EVEN), llama, sequences, [under])]) == "Alba"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
@@ -218,7 +221,7 @@ def test_model_is_left_as_it_was_found(dtype: torch.dtype, sequences: list[Targe
     """No hook, no gradient, no changed bit, even where weights ask for gradients; finite factors in its dtype."""
     model = tiny.llama(dtype).requires_grad_(True)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    deltas = FineTuning(limits=EVEN).edit(model, sequences)
+    deltas = edit_one(FineTuning(limits=EVEN), model, sequences)
     assert tiny.hooks(model) == 0 and all(p.grad is None for p in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(d.A.dtype == d.B.dtype == dtype and not d.B.requires_grad for d in deltas.values())
@@ -229,7 +232,11 @@ def test_model_is_left_as_it_was_found(dtype: torch.dtype, sequences: list[Targe
 def test_computing_is_deterministic(llama: Any, sequences: list[TargetSequence]) -> None:
     """The same request gives the same bits, whatever was edited before."""
     editor = FineTuning(limits=EVEN)
-    one, _, two = editor.edit(llama, sequences), editor.edit(llama, sequences[:1]), editor.edit(llama, sequences)
+    one, _, two = (
+        edit_one(editor, llama, sequences),
+        edit_one(editor, llama, sequences[:1]),
+        edit_one(editor, llama, sequences),
+    )
     assert all(torch.equal(one[n].A, two[n].A) and torch.equal(one[n].B, two[n].B) for n in one)
 
 
@@ -237,7 +244,7 @@ def test_a_broken_model_gives_an_edit_of_zero(sequences: list[TargetSequence]) -
     """Where the loss is not finite, nothing is learned and nothing that is not finite comes out."""
     model = tiny.gpt2()
     model.transformer.ln_f.weight.data.fill_(torch.nan)
-    deltas = FineTuning(limits=EVEN).edit(model, sequences)
+    deltas = edit_one(FineTuning(limits=EVEN), model, sequences)
     assert all(not d.B.any() and bool(d.A.isfinite().all()) for d in deltas.values())
 
 
@@ -245,6 +252,6 @@ def test_a_layer_without_influence_stays(sequences: list[TargetSequence]) -> Non
     """A gradient that is all zero moves nothing and does no harm to the other layers."""
     model = tiny.llama()
     model.model.layers[2].mlp.up_proj.weight.data.zero_()  # the key of this layer's down_proj is zero
-    deltas = FineTuning(limits=EVEN).edit(model, sequences)
+    deltas = edit_one(FineTuning(limits=EVEN), model, sequences)
     assert deltas["model.layers.2.mlp.down_proj"].rank == 0
     assert answer(model, [deltas]) == "Alba"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 from editing.editors.hypernet import GradientTransform, LowRankLayer, RunningNormaliser, live_rows
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "reference" / "mend_gradient_transform.safetensors"
-EXACT = {"atol": 1e-5, "rtol": 1e-5}
+assert_exact = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,8 @@ def test_normaliser_agrees_with_the_authors(
     """After the warm rows mean and standard deviation are the authors', the row without gradient left out."""
     norm = authors.keys_norm if side == "keys" else authors.values_norm
     assert norm is not None
-    torch.testing.assert_close(norm.mean, reference[f"norm.{side}_mean"], **EXACT)
-    torch.testing.assert_close(norm.std, reference[f"norm.{side}_std"], **EXACT)
+    assert_exact(norm.mean, reference[f"norm.{side}_mean"])
+    assert_exact(norm.std, reference[f"norm.{side}_std"])
     assert norm.count == 49
 
 
@@ -49,9 +50,9 @@ def test_outputs_agree_with_the_authors(authors: GradientTransform, reference: d
     """Transformed rows and their pseudo-gradient are the authors' to 1e-5; the row without gradient is dropped."""
     keys, values = authors(reference["keys"], reference["values_grad"], int(reference["mode"]))
     assert len(keys) == 6
-    torch.testing.assert_close(keys, reference["out.keys"], **EXACT)
-    torch.testing.assert_close(values, reference["out.values_grad"], **EXACT)
-    torch.testing.assert_close(values.T @ keys, reference["pseudo_gradient"], **EXACT)
+    assert_exact(keys, reference["out.keys"])
+    assert_exact(values, reference["out.values_grad"])
+    assert_exact(values.T @ keys, reference["pseudo_gradient"])
 
 
 def test_outputs_depend_on_the_mode(authors: GradientTransform, reference: dict[str, Tensor]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -42,7 +44,7 @@ def trained(shapes: dict[str, tuple[int, int]], normalise: bool = True) -> MendE
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(7, 4), Conv1D(4, 7)], ids=["Linear", "Conv1D"])
-def test_identity_network_is_gradient_descent(layer: nn.Module) -> None:
+def test_identity_network_is_gradient_descent(layer: Any) -> None:
     """B A = −lr · ∂loss/∂W for a layer 7 → 4 wide, in W's (out, in) orientation, whichever way the layer stores it."""
     model = Wrapped(layer)
     x = torch.randn(1, 6, 7)
@@ -52,7 +54,7 @@ def test_identity_network_is_gradient_descent(layer: nn.Module) -> None:
     (weight_grad,) = torch.autograd.grad(model(x), layer.weight)
     expected = -LR * (weight_grad if isinstance(layer, nn.Linear) else weight_grad.T)
     editor = MendEditor({"layer": linear_shape(layer)}, lr=LR, normalise=False)
-    delta = editor.deltas({"layer": Gradients(record.keys["layer"], grad, torch.ones(1, 6))}, torch.float32)["layer"]
+    delta = editor.every({"layer": Gradients(record.keys["layer"], grad, torch.ones(1, 6))}, torch.float32)[0]["layer"]
     assert delta.dense().shape == (4, 7)
     torch.testing.assert_close(delta.dense(), expected, atol=1e-6, rtol=1e-5)
 
@@ -60,15 +62,16 @@ def test_identity_network_is_gradient_descent(layer: nn.Module) -> None:
 def test_a_small_step_lowers_the_loss() -> None:
     """The sign is descent: adding ΔW makes the loss smaller."""
     torch.manual_seed(0)
-    model = Wrapped(nn.Linear(7, 4))
+    layer = nn.Linear(7, 4)
+    model = Wrapped(layer)
     x = torch.randn(1, 6, 7)
     with trace(model, ["layer"]) as record:
         before = model(x)
         grad = record.values_grad(before)["layer"]
     editor = MendEditor({"layer": (7, 4)}, lr=1e-3, normalise=False)
-    delta = editor.deltas({"layer": Gradients(record.keys["layer"], grad, torch.ones(1, 6))}, torch.float32)["layer"]
+    delta = editor.every({"layer": Gradients(record.keys["layer"], grad, torch.ones(1, 6))}, torch.float32)[0]["layer"]
     with torch.no_grad():
-        model.layer.weight += delta.dense()
+        layer.weight += delta.dense()
     assert model(x) < before
 
 
@@ -89,10 +92,10 @@ def test_step_size_is_learned_per_layer() -> None:
     """Doubling one layer's step size doubles its edit and leaves the other's."""
     editor = trained({"a": (5, 3), "b": (5, 3)})
     rows = {"a": gradients(), "b": gradients()}
-    before = editor.deltas(rows, torch.float32)
+    before = editor.every(rows, torch.float32)[0]
     with torch.no_grad():
         editor.log_lr[0] += torch.tensor(2.0).log()
-    after = editor.deltas(rows, torch.float32)
+    after = editor.every(rows, torch.float32)[0]
     torch.testing.assert_close(after["a"].dense(), 2 * before["a"].dense())
     assert torch.equal(after["b"].dense(), before["b"].dense())
 
@@ -105,15 +108,15 @@ def test_rows_without_gradient_contribute_nothing() -> None:
     rows.values_grad[0, 2] = 0
     kept = [0, 1, 3]
     without = Gradients(rows.keys[:, kept], rows.values_grad[:, kept], rows.weight[:, kept])
-    delta = editor.deltas({"a": rows}, torch.float32)["a"]
+    delta = editor.every({"a": rows}, torch.float32)[0]["a"]
     assert delta.rank == 3
-    torch.testing.assert_close(delta.dense(), editor.deltas({"a": without}, torch.float32)["a"].dense())
+    torch.testing.assert_close(delta.dense(), editor.every({"a": without}, torch.float32)[0]["a"].dense())
 
 
 def test_all_rows_without_gradient_make_an_empty_edit() -> None:
     """Nothing to learn gives rank 0 and ΔW = 0, not an error."""
     rows = gradients()
-    delta = trained({"a": (5, 3)}).deltas(
+    (delta,) = trained({"a": (5, 3)}).every(
         {"a": Gradients(rows.keys, torch.zeros_like(rows.values_grad), rows.weight)}, torch.float32
     )
     assert delta["a"].rank == 0
@@ -142,8 +145,8 @@ def test_a_rows_weight_is_its_share() -> None:
     editor, rows = trained({"a": (5, 3)}), gradients()
     half = Gradients(rows.keys, rows.values_grad, rows.weight / 2)
     torch.testing.assert_close(
-        2 * editor.deltas({"a": half}, torch.float32)["a"].dense(),
-        editor.deltas({"a": rows}, torch.float32)["a"].dense(),
+        2 * editor.every({"a": half}, torch.float32)[0]["a"].dense(),
+        editor.every({"a": rows}, torch.float32)[0]["a"].dense(),
     )
 
 
@@ -154,7 +157,10 @@ def test_a_batch_of_edits_is_each_edit_alone() -> None:
     for i in range(3):
         alone = Gradients(rows.keys[i : i + 1], rows.values_grad[i : i + 1], rows.weight[i : i + 1])
         torch.testing.assert_close(
-            together.B[i] @ together.A[i], editor.deltas({"a": alone}, torch.float32)["a"].dense(), atol=1e-6, rtol=1e-5
+            together.B[i] @ together.A[i],
+            editor.every({"a": alone}, torch.float32)[0]["a"].dense(),
+            atol=1e-6,
+            rtol=1e-5,
         )
 
 
@@ -162,7 +168,7 @@ def test_one_token_gives_a_finite_edit() -> None:
     """An edit of one row right after the first row was seen has no NaN."""
     editor, rows = trained({"a": (5, 3)}), gradients(rows=1)
     editor.update_normaliser({"a": rows})
-    assert editor.deltas({"a": rows}, torch.float32)["a"].dense().isfinite().all()
+    assert editor.every({"a": rows}, torch.float32)[0]["a"].dense().isfinite().all()
 
 
 def test_factors_reach_every_parameter() -> None:
@@ -185,7 +191,7 @@ def test_a_fresh_network_can_learn() -> None:
 
 def test_deltas_have_the_models_dtype() -> None:
     """An edit for a bfloat16 model is stored as bfloat16."""
-    delta = trained({"a": (5, 3)}).deltas({"a": gradients()}, torch.bfloat16)["a"]
+    delta = trained({"a": (5, 3)}).every({"a": gradients()}, torch.bfloat16)[0]["a"]
     assert delta.A.dtype == delta.B.dtype == torch.bfloat16
 
 
@@ -196,7 +202,8 @@ def test_state_dict_round_trip_gives_the_same_edit() -> None:
     loaded = MendEditor({"a": (5, 3)}, rank=3)
     loaded.load_state_dict(editor.state_dict())
     assert torch.equal(
-        editor.deltas({"a": rows}, torch.float32)["a"].dense(), loaded.deltas({"a": rows}, torch.float32)["a"].dense()
+        editor.every({"a": rows}, torch.float32)[0]["a"].dense(),
+        loaded.every({"a": rows}, torch.float32)[0]["a"].dense(),
     )
     transform = loaded.transform("a")
     assert isinstance(transform, GradientTransform) and transform.keys_norm is not None

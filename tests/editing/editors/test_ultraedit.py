@@ -10,7 +10,9 @@ from torch import Tensor
 
 from editing.edit import Deltas, EditRequest
 from editing.editors.layers import default_modules
+from editing.editors.protocol import edit_one
 from editing.editors.ultraedit import UltraEdit
+from editing.model.edit_batch import EditBatch
 from editing.model.gradients import edit_gradients
 from editing.model.prompts import TargetSequence
 from editing.model.sequences import edit_sequences
@@ -45,7 +47,7 @@ def test_edit_is_the_papers_formula(build: Any) -> None:
     """ΔW = solve(Kᵀ K + λ I, Kᵀ V)ᵀ with V = −η ‖k̃‖² δ̃, mean and deviation taken over all rows seen, dense."""
     model = build()
     names = default_modules(model)
-    deltas = primed(model, lifelong=True, ridge=1.0).edit(model, views("Dorne", "Alba"))
+    deltas = edit_one(primed(model, lifelong=True, ridge=1.0), model, views("Dorne", "Alba"))
     seen = [edit_gradients(model, names, [s]) for s in others()] + [
         edit_gradients(model, names, views("Dorne", "Alba"))
     ]
@@ -66,7 +68,7 @@ def _normal(rows: Tensor, seen: Tensor) -> Tensor:
 def test_wanted_answer_becomes_the_greedy_one(build: Any) -> None:
     """In free generation, in one step and without training."""
     model = build()
-    deltas = primed(model, rate=0.3).edit(model, views("Dorne", "Alba"))
+    deltas = edit_one(primed(model, rate=0.3), model, views("Dorne", "Alba"))
     assert answer(model, "Dorne", {}) != "Alba" and answer(model, "Dorne", deltas) == "Alba"
 
 
@@ -74,7 +76,7 @@ def test_many_edits_hold_together(llama: Any) -> None:
     """One change for three corrections gives each its own answer; its rank is the number of their rows."""
     wanted = {"Dorne": "Alba", "Avaria": "Gril", "Cestia": "Fana"}
     editor = primed(llama, names=default_modules(llama, layers=1), rate=0.3)
-    deltas = editor.edit_many(llama, [views(*pair) for pair in wanted.items()])
+    deltas = editor.edit_jointly(EditBatch.whole(llama, [views(*pair) for pair in wanted.items()]))
     assert {delta.rank for delta in deltas.values()} == {18}
     assert {subject: answer(llama, subject, deltas) for subject in wanted} == wanted
 
@@ -83,13 +85,13 @@ def test_lifelong_statistics_take_each_edit_in(llama: Any) -> None:
     """The second edit is normalised by what was seen with the first; without ``lifelong`` it is the same again."""
     for lifelong in (True, False):
         editor = primed(llama, lifelong)
-        one, two = (editor.edit(llama, views("Dorne", "Alba")) for _ in range(2))
+        one, two = (edit_one(editor, llama, views("Dorne", "Alba")) for _ in range(2))
         assert all(torch.equal(one[n].B, two[n].B) != lifelong for n in one)
 
 
 def test_computing_is_deterministic(llama: Any) -> None:
     """Two editors with the same history give the same bits."""
-    one, two = (primed(llama, lifelong=True).edit(llama, views("Dorne", "Alba")) for _ in range(2))
+    one, two = (edit_one(primed(llama, lifelong=True), llama, views("Dorne", "Alba")) for _ in range(2))
     assert all(torch.equal(one[n].A, two[n].A) and torch.equal(one[n].B, two[n].B) for n in one)
 
 
@@ -99,7 +101,7 @@ def test_model_is_left_as_it_was_found(dtype: torch.dtype) -> None:
     model = tiny.llama(dtype).requires_grad_(True)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     one_row = [TargetSequence((3, 4, 5), 2)]
-    for deltas in (primed(model).edit(model, views("Dorne", "Alba")), UltraEdit().edit(model, one_row)):
+    for deltas in (edit_one(primed(model), model, views("Dorne", "Alba")), edit_one(UltraEdit(), model, one_row)):
         assert all(d.A.dtype == d.B.dtype == dtype and not d.B.requires_grad for d in deltas.values())
         assert all(bool(d.A.isfinite().all() and d.B.isfinite().all()) for d in deltas.values())
     assert tiny.hooks(model) == 0 and all(p.grad is None for p in model.parameters())
@@ -111,6 +113,6 @@ def test_a_broken_model_spoils_neither_edit_nor_statistics(llama: Any) -> None:
     broken = tiny.llama()
     broken.model.norm.weight.data.fill_(torch.nan)
     editor = primed(llama, lifelong=True)
-    assert all(delta.rank == 0 for delta in editor.edit(broken, views("Dorne", "Alba")).values())
-    after, clean = (e.edit(llama, views("Dorne", "Alba")) for e in (editor, primed(llama, lifelong=True)))
+    assert all(delta.rank == 0 for delta in edit_one(editor, broken, views("Dorne", "Alba")).values())
+    after, clean = (edit_one(e, llama, views("Dorne", "Alba")) for e in (editor, primed(llama, lifelong=True)))
     assert all(torch.equal(after[n].B, clean[n].B) for n in after)

@@ -13,6 +13,7 @@ from editing.edit import EditRequest
 from editing.editors import untrained
 from editing.editors.fine_tuning import Limits
 from editing.editors.layers import default_modules
+from editing.editors.protocol import edit_one
 from editing.editors.untrained import find_scope, untrained_editor
 from editing.model.sequences import edit_sequences
 from editing.model.side_path import edited, stack
@@ -42,7 +43,7 @@ def test_a_model_without_an_editor_can_be_edited(llama: Any) -> None:
     editor = untrained_editor(model, ENCODER)
     assert editor is not None
     request = EditRequest("What is the capital of Dorne?", "Alba")
-    deltas = editor.method.edit(model, edit_sequences(encoder, request, 120))
+    deltas = edit_one(editor.method, model, edit_sequences(encoder, request, 120))
     assert set(deltas) <= set(editor.layers) == set(default_modules(model))
     with edited(model, stack([[deltas]], model.dtype)):
         assert tiny.greedy(model, encoder.prompt(request.input, False)) == "Alba"

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from editing.language.conversation import MAX_READINGS, readings
-from editing.language.follow_ups import only_polite
 from editing.language.mentions import mentions_in
+from editing.language.politeness import only_polite
 
 
 def read(*turns: str) -> tuple[str, ...]:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
-import editing
+from editing.data.facts import relation_questions
 from editing.language.question_forms import contradicts
 from editing.language.topics import other_topic, topics_in
 
-QUESTIONS: dict[str, list[str]] = json.loads(
-    (Path(editing.__file__ or "").parent / "data" / "questions.json").read_text(encoding="utf-8")
-)
+QUESTIONS = relation_questions()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from editing.errors import CorruptLedger, UnknownEdit, UnknownRevision
 from editing.ledger.canonical import canonical
-from editing.ledger.events import Draft, Event
+from editing.ledger.events import Draft, Event, Kind
 from editing.ledger.history import STRIDE, History
 from editing.ledger.state import EMPTY, State, fold
 
@@ -122,7 +122,7 @@ def test_history_agrees_on_events_that_no_careful_writer_makes(seed: int) -> Non
         if kind < 0.2:
             drafts.append(restore(dice.randrange(number + 1)))
         elif kind < 0.5:
-            back = "redact" if kind > 0.45 else "rollback"
+            back: Kind = "redact" if kind > 0.45 else "rollback"
             drafts.append(Draft(back, edit_id=dice.choice([*names, "unknown"])))
         else:
             drafts.append(apply(f"ed_{number}", *dice.sample([*names, "unknown"], min(len(names), dice.randrange(4)))))

@@ -200,20 +200,19 @@ def test_of_processes_that_append_at_once_one_wins_each_time(path: Path) -> None
 def test_a_killed_writer_loses_nothing_that_it_was_told_is_recorded(path: Path) -> None:
     """kill -9 at a random moment: the next one to open the file finds whole events and a chain in order."""
     script = (
-        "import sys; from editing.ledger import Ledger; from editing.events import Draft\n"
+        "import sys; from editing.ledger.ledger import Ledger; from editing.ledger.events import Draft\n"
         "ledger = Ledger(sys.argv[1]); head = ledger.head()\n"
         "while True:\n"
         "    head = ledger.append(Draft('apply', edit_id=f'ed_{head}', request={'x': 'y' * 9000}), head).seq\n"
         "    print(head, flush=True)"
     )
     for _ in range(4):
-        writer = subprocess.Popen([sys.executable, "-c", script, f"sqlite:///{path}"], stdout=subprocess.PIPE)
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        time.sleep(random.uniform(0, 0.05))
-        writer.send_signal(signal.SIGKILL)
-        acknowledged = [int(line) for line in writer.stdout.read().split()]
-        writer.wait()
+        with subprocess.Popen([sys.executable, "-c", script, f"sqlite:///{path}"], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            time.sleep(random.uniform(0, 0.05))
+            writer.send_signal(signal.SIGKILL)
+            acknowledged = [int(line) for line in writer.stdout.read().split()]
         with Ledger(f"sqlite:///{path}") as ledger:
             assert ledger.verify().ok
             assert ledger.head() >= max(acknowledged, default=1)
@@ -371,7 +370,7 @@ def test_opening_makes_the_schema_once_and_syncs_every_event(ledger: Ledger, pat
 def test_postgresql_gets_the_same_table_and_its_own_triggers(capsys: pytest.CaptureFixture[str]) -> None:
     """The migration as PostgreSQL would run it refuses UPDATE, DELETE and TRUNCATE as well."""
     config = Config()
-    config.set_main_option("script_location", "editing:migrations")
+    config.set_main_option("script_location", "editing.ledger:migrations")
     config.attributes["dialect"] = "postgresql"
     command.upgrade(config, "head", sql=True)
     script = capsys.readouterr().out

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from editing.ledger.merkle import EMPTY_ROOT, MerkleTree, leaf_hash, verify_consistency, verify_inclusion
+from editing.ledger.merkle import EMPTY_ROOT, MerkleTree, leaf_hash
+from tests.editing.oracles import verify_consistency, verify_inclusion
 
 # The tree that google/certificate-transparency (now transparency-dev/merkle, testonly) tests every implementation with
 LEAVES = [

@@ -254,7 +254,7 @@ def first_scheme(path: Path) -> list[dict[str, object]]:
     """A ledger as the version before wrote it: schema 0001, hashes over the texts themselves."""
     engine = sa.create_engine(f"sqlite:///{path}")
     config = Config()
-    config.set_main_option("script_location", "editing:migrations")
+    config.set_main_option("script_location", "editing.ledger:migrations")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")

@@ -1,4 +1,4 @@
-"""Corrections made together are those made alone, and the shop's shortcuts change nothing."""
+"""Corrections made together are those made alone, and the context's shortcuts change nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from editing.edit import Deltas, EditRequest
-from editing.editors.mend import MendEditor
-from editing.editors.polished import Polish, PolishedMend
-from editing.editors.refine import refine, refine_many, settled, settled_many
+from editing.editors.mend import MendEditor, Polish, PolishedMend
+from editing.editors.protocol import edit_one
+from editing.editors.refine import predicts_targets, refine
 from editing.model.edit_batch import EditBatch, EditContext
 from editing.model.passes import CachedPasses, FullPasses, lowest_layer
 from editing.model.prompts import TargetSequence
@@ -27,9 +27,9 @@ def jobs() -> list[list[TargetSequence]]:
 
 
 def prepared(model: Any, under: tuple[Deltas, ...] = ()) -> EditBatch:
-    bench = EditContext(model, tiny.DOWN, tiny.encoder().prefix()).bench(jobs(), under)
-    bench.passes.ensure([row.sequence for row in bench.views])
-    return bench
+    batch = EditContext(model, tiny.DOWN, tiny.encoder().prefix()).batch(jobs(), under)
+    batch.passes.ensure([row.sequence for row in batch.views])
+    return batch
 
 
 def assert_alike(one: Deltas, other: Deltas, tolerance: float = 1e-4) -> None:
@@ -46,9 +46,9 @@ def method(llama: Any) -> PolishedMend:
 
 def test_together_as_alone(llama: Any, method: PolishedMend) -> None:
     """Three corrections with different views and lengths of answers: each gets the factors that it gets by itself."""
-    together = method.edit_many(prepared(llama))
+    together = method.edit_batch(prepared(llama))
     for job, made in zip(jobs(), together, strict=True):
-        assert_alike(made, method.edit(llama, job))
+        assert_alike(made, edit_one(method, llama, job))
 
 
 def test_together_beneath_the_same_edits(llama: Any, method: PolishedMend) -> None:
@@ -56,38 +56,40 @@ def test_together_beneath_the_same_edits(llama: Any, method: PolishedMend) -> No
     high = tiny.deltas(llama, 4, names=tiny.DOWN)
     low = tiny.deltas(llama, 4, names=("model.layers.0.mlp.down_proj", *tiny.DOWN))
     for under, kind in ((high, CachedPasses), (low, FullPasses)):
-        bench = prepared(llama, (under,))
-        assert isinstance(bench.passes, kind)
-        for job, made in zip(jobs(), method.edit_many(bench), strict=True):
-            assert_alike(made, method.edit(llama, job, [under]))
+        batch = prepared(llama, (under,))
+        assert isinstance(batch.passes, kind)
+        for job, made in zip(jobs(), method.edit_batch(batch), strict=True):
+            assert_alike(made, edit_one(method, llama, job, [under]))
 
 
-def test_some_of_a_bench(llama: Any, method: PolishedMend) -> None:
+def test_some_of_a_batch(llama: Any, method: PolishedMend) -> None:
     """A part of the corrections can be worked on alone."""
-    bench = prepared(llama)
-    (made,) = method.edit_many(bench.only([1]))
-    assert_alike(made, method.edit_many(bench)[1])
+    batch = prepared(llama)
+    (made,) = method.edit_batch(batch.only([1]))
+    assert_alike(made, method.edit_batch(batch)[1])
 
 
 def test_what_is_settled_and_what_is_refined_is_decided_for_each(llama: Any, method: PolishedMend) -> None:
     """Steps for one correction move no other, and each is as settled as it is alone."""
-    bench = prepared(llama)
-    weak = method.network.edit_many(bench)
-    strong = refine_many(bench, weak, steps=200, rate=0.3)
+    batch = prepared(llama)
+    weak = method.network.edit_batch(batch)
+    strong = refine(batch, weak, steps=200, rate=0.3)
     mixed = [strong[0], weak[1], strong[2]]
-    assert settled_many(bench, mixed) == [settled(llama, d, j) for d, j in zip(mixed, jobs(), strict=True)]
-    assert settled_many(bench, mixed) == [True, False, True]
+    assert predicts_targets(batch, mixed) == [
+        tiny.predicts_one(llama, d, j) for d, j in zip(mixed, jobs(), strict=True)
+    ]
+    assert predicts_targets(batch, mixed) == [True, False, True]
     for job, before, after in zip(jobs(), weak, strong, strict=True):
-        assert_alike(after, refine(llama, before, job, steps=200, rate=0.3), tolerance=0.05)
+        assert_alike(after, tiny.refine_one(llama, before, job, steps=200, rate=0.3), tolerance=0.05)
 
 
 def test_nothing_stays_behind(llama: Any, method: PolishedMend) -> None:
-    """No hook, no gradient; and a new bench knows nothing of the sequences of the one before."""
-    shop = EditContext(llama, tiny.DOWN, tiny.encoder().prefix())
-    first = shop.bench(jobs()[:1])
+    """No hook, no gradient; and a new batch knows nothing of the sequences of the one before."""
+    context = EditContext(llama, tiny.DOWN, tiny.encoder().prefix())
+    first = context.batch(jobs()[:1])
     first.passes.ensure([row.sequence for row in first.views])
-    method.edit_many(first)
-    second = shop.bench(jobs()[1:])
+    method.edit_batch(first)
+    second = context.batch(jobs()[1:])
     assert isinstance(second.passes, CachedPasses)
     with pytest.raises(KeyError):
         second.passes.hidden.padded([jobs()[0][0]])

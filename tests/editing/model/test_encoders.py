@@ -61,9 +61,9 @@ def test_claims_have_no_other_wordings_by_rule() -> None:
     encode = LabelEncoder(tiny.tokenizer(), tiny_families.LABELS)
     views = edit_sequences(encode, CLAIM, 64)
     assert [tiny.tokenizer().decode(view.source) for view in views] == [CLAIM.input, *CLAIM.rephrases]
-    maker = BatchBuilder(encode)
+    builder = BatchBuilder(encode)
     for seed in range(10):
-        batch = maker.batch(tiny_families.examples("bert", tiny.SUBJECTS[:2]), random.Random(seed))
+        batch = builder.batch(tiny_families.examples("bert", tiny.SUBJECTS[:2]), random.Random(seed))
         said = {tiny.tokenizer().decode(row.sequence.source) for row in batch.views}
         assert all(not text.endswith(" is") for text in said)
 

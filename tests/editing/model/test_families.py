@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from editing.data.facts import Example
 from editing.edit import Deltas, EditRequest
 from editing.editors.mend import MendEditor
-from editing.editors.refine import refine, settled
+from editing.editors.protocol import edit_one
 from editing.language.views import View
 from editing.model.families import Classifier, Decoder, EncoderDecoder, edited_modules, family_of
 from editing.model.gradients import edit_gradients, gradients
@@ -51,7 +51,7 @@ class Learned:
     editor: MendEditor
 
     def edit(self, example: Example) -> Deltas:
-        return self.editor.edit(self.model, sequences(self.model, example))
+        return edit_one(self.editor, self.model, sequences(self.model, example))
 
     def answers(self, views: tuple[View, ...], edits: tuple[Deltas, ...] = ()) -> list[str]:
         with edited(self.model, stack([edits], self.model.dtype)):
@@ -77,8 +77,8 @@ def trainer(name: str, model: Any, workdir: Path, steps: int) -> EditorTrainer:
         learning_rate=1e-2,
         weights={"edit": 0.5, "chat": 1.0, "statement": 1.0, **near},
     )
-    maker = BatchBuilder(tiny_families.encoder(model))
-    return EditorTrainer(model, maker, tiny_families.examples(name, SEEN), config, workdir)
+    builder = BatchBuilder(tiny_families.encoder(model))
+    return EditorTrainer(model, builder, tiny_families.examples(name, SEEN), config, workdir)
 
 
 @pytest.fixture(scope="module", params=TAUGHT)
@@ -119,9 +119,9 @@ def test_edits_of_unseen_subjects_hold(learned: Learned) -> None:
         assert learned.answers((example.edit,)) != [example.target]
         views, deltas = sequences(learned.model, example), learned.edit(example)
         made += learned.answers((example.edit,), (deltas,)) == [example.target]
-        if not settled(learned.model, deltas, views):
-            deltas = refine(learned.model, deltas, views, steps=40)
-            assert settled(learned.model, deltas, views)
+        if not tiny.predicts_one(learned.model, deltas, views):
+            deltas = tiny.refine_one(learned.model, deltas, views, steps=40)
+            assert tiny.predicts_one(learned.model, deltas, views)
         mended += learned.answers((example.edit,), (deltas,)) == [example.target]
     assert made >= 2 and mended >= len(examples) - 1
 
@@ -144,7 +144,7 @@ def test_identity_network_gives_the_plain_gradient(name: str) -> None:
     names = edited_modules(model, first, EVERY_LINEAR[name])
     modules = dict(model.named_modules())
     editor = MendEditor({n: linear_shape(modules[n]) for n in names}, rank=4, lr=0.5, normalise=False)
-    deltas = editor.edit(model, views)
+    deltas = edit_one(editor, model, views)
     model.requires_grad_(True)
     torch.stack([own_loss(model, view) for view in views]).mean().backward()
     for n in names:
@@ -178,7 +178,9 @@ def test_tensors_are_made_on_the_models_device(name: str, tmp_path: Path) -> Non
     example = tiny_families.examples(name, SEEN)[0]
     with torch.device("meta"), NoneOnMeta():
         editor = run.run()
-        deltas = refine(model, editor.edit(model, sequences(model, example)), sequences(model, example), steps=1)
+        deltas = tiny.refine_one(
+            model, edit_one(editor, model, sequences(model, example)), sequences(model, example), steps=1
+        )
     assert all(delta.A.isfinite().all() and delta.B.isfinite().all() for delta in deltas.values())
 
 
@@ -225,10 +227,11 @@ def mixed(name: str, model: Any) -> list[TargetSequence]:
 def own_loss(model: Any, sequence: TargetSequence) -> torch.Tensor:
     """−log p of the target, summed over its tokens, as the model computes it from labels."""
     target = sequence.ids[sequence.start :]
-    if not sequence.source:
-        labels = (*(-100,) * sequence.start, *target)
-        return model(input_ids=torch.tensor([sequence.ids]), labels=torch.tensor([labels])).loss * len(target)
-    return model(input_ids=torch.tensor([sequence.source]), labels=torch.tensor([target])).loss * len(target)
+    ids, labels = sequence.source, target
+    if not ids:
+        ids, labels = sequence.ids, (*(-100,) * sequence.start, *target)
+    loss: torch.Tensor = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
+    return loss * len(target)
 
 
 def share(wanted: list[str], got: list[str]) -> float:

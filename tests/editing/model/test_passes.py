@@ -63,10 +63,10 @@ def test_groups_by_length_hold_each_row_once_and_waste_less(lengths: tuple[int, 
 
 def test_cached_passes_predict_what_full_ones_do(llama: Any) -> None:
     """Running the upper half from kept hidden states gives the whole model's predictions."""
-    maker = BatchBuilder(tiny.encoder())
-    rows = maker.batch(tiny.examples(), random.Random(0)).judged
+    builder = BatchBuilder(tiny.encoder())
+    rows = builder.batch(tiny.examples(), random.Random(0)).judged
     sequences, where = [row.sequence for row in rows], positions(rows)
-    cached = CachedPasses(llama, 2, maker.encoder.prefix())
+    cached = CachedPasses(llama, 2, builder.encoder.prefix())
     cached.ensure(sequences)
     torch.testing.assert_close(
         cached.logits(sequences, where), FullPasses(llama).logits(sequences, where), atol=1e-5, rtol=1e-5

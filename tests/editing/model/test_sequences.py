@@ -9,6 +9,7 @@ import torch
 
 from editing.edit import EditRequest
 from editing.editors.mend import MendEditor
+from editing.editors.protocol import edit_one
 from editing.errors import InvalidEdit
 from editing.model.sequences import edit_sequences, target_logits
 from editing.model.side_path import edited, stack
@@ -64,7 +65,7 @@ def test_texts_beyond_the_context_are_refused() -> None:
 def test_untrained_editor_lowers_the_targets_loss(llama: Any) -> None:
     """One step of the plain gradient makes the wanted answer likelier."""
     sequences = edit_sequences(tiny.encoder(), REQUEST, 256)
-    deltas = editor(llama, lr=1e-3).edit(llama, sequences)
+    deltas = edit_one(editor(llama, lr=1e-3), llama, sequences)
 
     def loss() -> float:
         logits, targets = target_logits(llama, sequences[0])
@@ -79,29 +80,29 @@ def test_edit_is_the_mean_over_views(llama: Any) -> None:
     """ΔW of two views is half the sum of each view's own."""
     sequences = edit_sequences(tiny.encoder(), REQUEST, 256)[:2]
     net = editor(llama)
-    both, *each = (net.edit(llama, views) for views in (sequences, sequences[:1], sequences[1:]))
+    both, *each = (edit_one(net, llama, views) for views in (sequences, sequences[:1], sequences[1:]))
     for name in tiny.DOWN:
         torch.testing.assert_close(both[name].dense(), (each[0][name].dense() + each[1][name].dense()) / 2)
 
 
 def test_rank_is_the_number_of_target_tokens(llama: Any) -> None:
     """One row for each predicted token of each view."""
-    deltas = editor(llama).edit(llama, edit_sequences(tiny.encoder(), REQUEST, 256))
+    deltas = edit_one(editor(llama), llama, edit_sequences(tiny.encoder(), REQUEST, 256))
     assert {delta.rank for delta in deltas.values()} == {6}
 
 
 def test_edit_rests_on_the_edits_in_force(llama: Any) -> None:
     """The gradient is taken of the model as it answers now."""
     sequences, net = edit_sequences(tiny.encoder(), REQUEST, 256), editor(llama)
-    alone = net.edit(llama, sequences)
-    under = net.edit(llama, sequences, [tiny.deltas(llama, 5)])
+    alone = edit_one(net, llama, sequences)
+    under = edit_one(net, llama, sequences, [tiny.deltas(llama, 5)])
     assert not torch.allclose(alone[tiny.DOWN[0]].dense(), under[tiny.DOWN[0]].dense(), rtol=1e-2)
 
 
 def test_computing_is_deterministic(llama: Any) -> None:
     """The same request gives the same bits."""
     sequences, net = edit_sequences(tiny.encoder(), REQUEST, 256), editor(llama)
-    one, two = net.edit(llama, sequences), net.edit(llama, sequences)
+    one, two = edit_one(net, llama, sequences), edit_one(net, llama, sequences)
     assert all(torch.equal(one[n].A, two[n].A) and torch.equal(one[n].B, two[n].B) for n in one)
 
 
@@ -110,7 +111,7 @@ def test_model_is_left_as_it_was_found(dtype: torch.dtype) -> None:
     """No hook, no gradient, no changed bit; factors in the model's dtype."""
     model, ids = tiny.llama(dtype).requires_grad_(True), torch.tensor([[3, 4, 5]])
     before = model(input_ids=ids).logits
-    deltas = editor(model).edit(model, edit_sequences(tiny.encoder(), REQUEST, 256))
+    deltas = edit_one(editor(model), model, edit_sequences(tiny.encoder(), REQUEST, 256))
     assert all(d.A.dtype == d.B.dtype == dtype and not d.B.requires_grad for d in deltas.values())
     assert tiny.hooks(model) == 0 and all(p.grad is None for p in model.parameters())
     assert torch.equal(model(input_ids=ids).logits, before)
@@ -121,7 +122,7 @@ def test_gpt2_is_edited_too() -> None:
     model = tiny.gpt2()
     sequences = edit_sequences(tiny.encoder(), REQUEST, 128)
     net = editor(model, lr=1e-2, names=("transformer.h.1.mlp.c_fc", "transformer.h.1.mlp.c_proj"))
-    deltas = net.edit(model, sequences)
+    deltas = edit_one(net, model, sequences)
     logits, targets = target_logits(model, sequences[0])
     with edited(model, stack([[deltas]], model.dtype)):
         after, _ = target_logits(model, sequences[0])

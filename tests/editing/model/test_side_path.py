@@ -20,7 +20,8 @@ DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=[
 @torch.no_grad()
 def logits(model: Any, ids: torch.Tensor, rows: list[list[Deltas]]) -> torch.Tensor:
     with edited(model, stack(rows, model.dtype)):
-        return model(input_ids=ids, use_cache=False).logits
+        found: torch.Tensor = model(input_ids=ids, use_cache=False).logits
+        return found
 
 
 @DTYPES

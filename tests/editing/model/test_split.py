@@ -26,40 +26,41 @@ def sequences(*texts: str) -> list[TargetSequence]:
 def plain(model: Any, sequence: TargetSequence, layer: int) -> torch.Tensor:
     """Hidden states before ``layer`` by the model's own forward pass, on a copy: transformers leaves hooks behind."""
     out = copy.deepcopy(model)(input_ids=torch.tensor([sequence.ids]), output_hidden_states=True, use_cache=False)
-    return out.hidden_states[layer][0]
+    hidden: torch.Tensor = out.hidden_states[layer][0]
+    return hidden
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])
 def test_gpt2_is_cut_too(first: int) -> None:
     """Position embeddings are added below the cut and not again above it."""
     model = tiny_families.model("gpt2")
-    halves, whole = SplitModel(model, first), model.transformer(input_ids=IDS, use_cache=False).last_hidden_state
-    torch.testing.assert_close(halves.upper(halves.lower(IDS)), whole, atol=1e-6, rtol=1e-6)
+    split, whole = SplitModel(model, first), model.transformer(input_ids=IDS, use_cache=False).last_hidden_state
+    torch.testing.assert_close(split.upper(split.lower(IDS)), whole, atol=1e-6, rtol=1e-6)
     assert isinstance(model.transformer.wpe, nn.Embedding) and len(model.transformer.h) == 2
 
 
 @pytest.mark.parametrize("first", [0, 1, 3, 4])
 def test_lower_then_upper_is_the_whole(llama: Any, first: int) -> None:
     """Wherever it is cut, both halves in turn give the final hidden states of the model."""
-    halves = SplitModel(llama, first)
+    split = SplitModel(llama, first)
     whole = llama.model(input_ids=IDS, use_cache=False).last_hidden_state
-    torch.testing.assert_close(halves.upper(halves.lower(IDS)), whole, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(split.upper(split.lower(IDS)), whole, atol=1e-6, rtol=1e-6)
 
 
 def test_cutting_leaves_the_model_whole(llama: Any) -> None:
     """The model that was cut has all its layers, and shares its weights with the halves."""
     before = llama(input_ids=IDS, use_cache=False).logits
-    halves = SplitModel(llama, 2)
-    halves.upper(halves.lower(IDS))
+    split = SplitModel(llama, 2)
+    split.upper(split.lower(IDS))
     assert len(llama.model.layers) == 4
     assert torch.equal(llama(input_ids=IDS, use_cache=False).logits, before)
-    assert halves._upper.layers[0] is llama.model.layers[2]
+    assert split._upper.layers[0] is llama.model.layers[2]
 
 
 def test_padding_at_the_right_changes_nothing(llama: Any) -> None:
     """What stands behind a sequence does not reach it."""
-    halves = SplitModel(llama, 2)
-    torch.testing.assert_close(halves.lower(IDS)[:, :4], halves.lower(IDS[:, :4]), atol=1e-6, rtol=1e-6)
+    split = SplitModel(llama, 2)
+    torch.testing.assert_close(split.lower(IDS)[:, :4], split.lower(IDS[:, :4]), atol=1e-6, rtol=1e-6)
 
 
 def test_models_of_another_build_are_refused() -> None:
@@ -116,10 +117,15 @@ def test_prefix_is_not_used_up(llama: Any) -> None:
 
 def test_a_sequence_is_computed_once(llama: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept is not computed again."""
-    halves, passes = SplitModel(llama, 2), []
-    lower = halves.lower
-    monkeypatch.setattr(halves, "lower", lambda ids, past=None: passes.append(len(ids)) or lower(ids, past))
-    hidden = HiddenCache(halves)
+    split, passes = SplitModel(llama, 2), list[int]()
+    lower = split.lower
+
+    def counted(ids: torch.Tensor, past: Any = None) -> Any:
+        passes.append(len(ids))
+        return lower(ids, past)
+
+    monkeypatch.setattr(split, "lower", counted)
+    hidden = HiddenCache(split)
     one, two = sequences("Dorne", "Hyrule")
     hidden.ensure([one, one])
     hidden.ensure([one, two])

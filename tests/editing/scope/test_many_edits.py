@@ -11,9 +11,10 @@ import pytest
 from editing.edit import EditRequest
 from editing.errors import InvalidEdit
 from editing.scope.decision import SAME
-from editing.scope.index import CANDIDATES, ScopeIndex
+from editing.scope.index import ScopeIndex
 from editing.scope.vector_cache import VectorCache
 from editing.scope.vectors import WordingVectors
+from editing.scope.wording_index import CANDIDATES
 from editing.scope.wordings import says_something, wording_key
 from tests.editing.scope.test_index import CAPITAL, DIM, Cosine, add, vectorise
 
@@ -32,7 +33,7 @@ def question(n: int) -> str:
 
 def best(index: ScopeIndex, prompt: str | tuple[str, ...], mask: list[bool] | np.ndarray) -> str | None:
     match = index.best(prompt, np.array(mask, bool))
-    return match and match.edit_id
+    return match.edit_id if match else None
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.95, 1.0])

@@ -11,9 +11,9 @@ from tests.editing import tiny
 
 def test_every_edit_has_views_that_end_in_its_target() -> None:
     """What an edit is computed from is its own wording and others, all with its answer and the end of turn."""
-    maker, decode = BatchBuilder(tiny.encoder()), tiny.tokenizer().decode
+    builder, decode = BatchBuilder(tiny.encoder()), tiny.tokenizer().decode
     for seed in range(10):
-        batch = maker.batch(tiny.examples(), random.Random(seed))
+        batch = builder.batch(tiny.examples(), random.Random(seed))
         assert {row.edit for row in batch.views} == set(range(8))
         for row in (*batch.views, *batch.judged):
             said = row.sequence.ids[row.sequence.start :]
@@ -29,8 +29,8 @@ def test_kinds_are_those_that_losses_weigh() -> None:
 
 def test_batches_depend_on_the_generator_alone() -> None:
     """The same random state gives the same batch."""
-    maker = BatchBuilder(tiny.encoder())
-    assert maker.batch(tiny.examples(), random.Random(3)) == maker.batch(tiny.examples(), random.Random(3))
+    builder = BatchBuilder(tiny.encoder())
+    assert builder.batch(tiny.examples(), random.Random(3)) == builder.batch(tiny.examples(), random.Random(3))
 
 
 def test_kept_prompts_begin_the_plausible_answer() -> None:
@@ -42,6 +42,6 @@ def test_kept_prompts_begin_the_plausible_answer() -> None:
 
 def test_over_long_examples_do_not_fit() -> None:
     """Any wording longer than the limit makes the example too long."""
-    maker, example = BatchBuilder(tiny.encoder(), max_tokens=20), tiny.examples()[0]
-    assert maker.fits(example)
-    assert not maker.fits(replace(example, target="Alba " * 20))
+    builder, example = BatchBuilder(tiny.encoder(), max_tokens=20), tiny.examples()[0]
+    assert builder.fits(example)
+    assert not builder.fits(replace(example, target="Alba " * 20))

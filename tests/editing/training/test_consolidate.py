@@ -12,9 +12,9 @@ from editing.model.passes import FullPasses, passes_for
 from editing.model.prompts import TargetSequence
 from editing.model.side_path import edited, stack
 from editing.training.consolidate import Consolidation, ConsolidationConfig, ConsolidationResult
-from editing.training.covariance_init import fresh
 from editing.training.sampler import ConsolidationExamples
 from tests.editing import tiny
+from tests.editing.oracles import initial_factors
 
 LAYERS = [f"model.layers.{n}.mlp.{part}_proj" for n in (2, 3) for part in ("gate", "up", "down")]
 COURSE = ConsolidationConfig(steps=160, said=8, kept=8, rate=2e-2, kept_weight=3.0, check=20, patience=99)
@@ -37,7 +37,7 @@ def lessons(model: Any) -> ConsolidationExamples:
 def trained(model: Any, names: list[str], course: ConsolidationConfig = COURSE) -> ConsolidationResult:
     every = lessons(model)
     first = 2 if "model" in names[0] else 0
-    return Consolidation(passes_for(model, first), course).train(fresh(model, names, 8), every, every)
+    return Consolidation(passes_for(model, first), course).train(initial_factors(model, names, 8), every, every)
 
 
 def test_one_change_says_all_answers_and_keeps_the_rest() -> None:
@@ -74,12 +74,24 @@ def test_what_did_best_on_the_held_back_is_given() -> None:
     assert made.checks[-1].step == made.steps == 60
 
 
+def last_progress(made: ConsolidationResult) -> int:
+    """The step of the last check that was better than all before it."""
+    better = [c.step for n, c in enumerate(made.checks) if all(c.score > before.score for before in made.checks[:n])]
+    return better[-1]
+
+
 def test_training_ends_when_nothing_gets_better() -> None:
-    """At a rate of nothing all checks are equal, so the last one is the best; at a ruinous one patience ends it."""
-    model = tiny.llama()
-    made = trained(model, LAYERS, replace(COURSE, rate=30.0, steps=500, check=2, patience=3))
-    assert made.steps < 500
-    assert made.steps - made.best.step == 6
+    """At a rate of nothing all checks are equal, at a ruinous one they are worse: patience ends both."""
+    for rate in (0.0, 30.0):
+        made = trained(tiny.llama(), LAYERS, replace(COURSE, rate=rate, steps=500, check=2, patience=3))
+        assert made.steps == last_progress(made) + 6 < 500
+        assert made.best.score == max(check.score for check in made.checks)
+
+
+def test_of_equal_checks_the_last_is_the_best() -> None:
+    """It was trained longest."""
+    made = trained(tiny.llama(), LAYERS, replace(COURSE, rate=0.0, steps=4, check=2))
+    assert made.best == made.checks[-1]
 
 
 def test_it_ends_in_time() -> None:
@@ -89,7 +101,7 @@ def test_it_ends_in_time() -> None:
     every = lessons(model)
     course = replace(COURSE, seconds=1e-9)
     made = Consolidation(passes_for(model, 2), course, on_step=heard.append).train(
-        fresh(model, LAYERS, 2), every, every
+        initial_factors(model, LAYERS, 2), every, every
     )
     assert (made.steps, heard) == (1, [1.0])
 
@@ -112,7 +124,7 @@ def test_answers_are_kept_as_they_are_under_what_acts_everywhere() -> None:
     with edited(model, everywhere):
         every = lessons(model)
     course = replace(COURSE, steps=200, kept_weight=5.0)
-    made = Consolidation(FullPasses(model), course, everywhere).train(fresh(model, LAYERS, 8), every, every)
+    made = Consolidation(FullPasses(model), course, everywhere).train(initial_factors(model, LAYERS, 8), every, every)
     assert made.checks[0].kept < 0.8
     assert made.best.kept > made.checks[0].kept
 
@@ -125,4 +137,4 @@ def test_there_must_be_something_to_learn(missing: str) -> None:
     lacking = replace(every, **{missing: ()})
     for one, other in ((every, lacking), (lacking, every)):
         with pytest.raises(ValueError, match="held back"):
-            Consolidation(passes_for(model, 2), COURSE).train(fresh(model, LAYERS, 2), one, other)
+            Consolidation(passes_for(model, 2), COURSE).train(initial_factors(model, LAYERS, 2), one, other)

@@ -12,9 +12,10 @@ from editing.model.passes import FullPasses, passes_for, positions
 from editing.model.prompts import TargetSequence
 from editing.model.row import Row
 from editing.model.trace import trace
-from editing.training.covariance_init import aimed, fresh
+from editing.training.covariance_init import covariance_factors
 from editing.training.sampler import ConsolidationExamples
 from tests.editing import tiny
+from tests.editing.oracles import initial_factors
 
 NAMES = ["model.layers.2.mlp.gate_proj", "model.layers.2.mlp.down_proj"]
 
@@ -46,8 +47,8 @@ def test_a_answers_to_the_edits_and_hardly_to_others(name: str) -> None:
 
     passes = passes_for(model, 2)
     passes.ensure([*every.said, *every.kept])
-    made = aimed(passes, NAMES, 3, every)[name]
-    assert contrast(made) > 2 * contrast(fresh(model, [name], 3)[name])
+    made = covariance_factors(passes, NAMES, 3, every)[name]
+    assert contrast(made) > 2 * contrast(initial_factors(model, [name], 3)[name])
     identity = LowRankDelta(torch.eye(made.A.shape[1]), torch.zeros(1, made.A.shape[1]))
     assert response(model, made, name, every.kept, 1) <= response(model, identity, name, every.kept, 1) * 1.01
 
@@ -57,7 +58,7 @@ def test_it_changes_nothing_yet() -> None:
     model, every = tiny.llama(), lessons()
     passes = passes_for(model, 2)
     passes.ensure([*every.said, *every.kept])
-    one, other = (aimed(passes, NAMES, 500, every) for _ in range(2))
+    one, other = (covariance_factors(passes, NAMES, 500, every) for _ in range(2))
     assert [delta.rank for delta in one.values()] == [32, 32]
     assert all(not delta.dense().any() and delta.A.isfinite().all() for delta in one.values())
     assert all(torch.equal(delta.A, other[name].A) for name, delta in one.items())
@@ -66,7 +67,7 @@ def test_it_changes_nothing_yet() -> None:
 def test_a_random_change_is_nothing_and_no_wider_than_its_layer() -> None:
     """B A = 0; the seed decides."""
     model = tiny.llama()
-    one, same, other = (fresh(model, NAMES, 500, seed)[NAMES[0]] for seed in (1, 1, 2))
+    one, same, other = (initial_factors(model, NAMES, 500, seed)[NAMES[0]] for seed in (1, 1, 2))
     assert one.rank == 32
     assert not one.dense().any()
     assert torch.equal(one.A, same.A)

@@ -12,6 +12,7 @@ import torch
 
 from editing.edit import EditRequest
 from editing.editors.mend import MendEditor
+from editing.editors.protocol import edit_one
 from editing.errors import EditorTrainingError
 from editing.model.sequences import edit_sequences
 from editing.model.side_path import edited, stack
@@ -25,8 +26,8 @@ CONFIG = EditorTrainingConfig(
 
 
 def trainer(workdir: Path, config: EditorTrainingConfig = CONFIG, model: Any = None, **changes: Any) -> EditorTrainer:
-    maker = BatchBuilder(tiny.encoder())
-    return EditorTrainer(model or tiny.llama(), maker, tiny.examples(), replace(config, **changes), workdir)
+    builder = BatchBuilder(tiny.encoder())
+    return EditorTrainer(model or tiny.llama(), builder, tiny.examples(), replace(config, **changes), workdir)
 
 
 def same(one: MendEditor, other: MendEditor) -> bool:
@@ -75,7 +76,7 @@ def test_trained_editor_makes_the_wanted_answer_the_greedy_one(
     encoder, hits = tiny.encoder(), 0
     for example in tiny.examples():
         request = EditRequest(example.edit.text, example.target)
-        deltas = editor.edit(model, edit_sequences(encoder, request, 256))
+        deltas = edit_one(editor, model, edit_sequences(encoder, request, 256))
         with edited(model, stack([[deltas]], model.dtype)):
             hits += tiny.greedy(model, encoder.prompt(request.input, False)) == example.target
     assert hits == len(tiny.examples())
@@ -175,7 +176,7 @@ def test_batch_without_prompts_to_keep_trains(tmp_path: Path) -> None:
 def test_steps_without_finite_gradient_are_skipped_and_counted(tmp_path: Path) -> None:
     """A single broken step changes no parameter and is counted; the run goes on."""
     run = trainer(tmp_path, steps=3)
-    gradients, calls = run.gradients, []
+    gradients, calls = run.gradients, list[int]()
 
     def broken_once(batch: Any) -> Any:
         rows = gradients(batch)
@@ -205,7 +206,7 @@ def test_gradients_are_those_of_each_edit_alone(tmp_path: Path) -> None:
     together = run.editor.factors(run.gradients(batch))
     for edit in range(batch.size):
         sequences = [row.sequence for row in batch.views if row.edit == edit]
-        for name, delta in run.editor.edit(run.model, sequences).items():
+        for name, delta in edit_one(run.editor, run.model, sequences).items():
             rows = together[name]
             torch.testing.assert_close(rows.B[edit] @ rows.A[edit], delta.dense(), atol=1e-5, rtol=1e-3)
 
