@@ -153,7 +153,7 @@ class Encoder:
         """Vectors (n, d), each of length 1, in the order of ``texts``. Batches hold texts of like length, at most
         ``batch_size`` of them, and no more tokens than suit the device.
 
-        ``progress`` hears (texts done, n) after each batch.
+        ``progress`` is called with (texts done, n) after each batch.
         """
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         done = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from index.atomic_files import file_digest
+from errata.files import file_digest
 from retrieval.errors import EncoderError
 
 _MODEL_FILES = ("*.json", "*.txt", "*.safetensors", "*.model")  # what an encoder is made of; no other formats of it

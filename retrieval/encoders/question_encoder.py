@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from index.atomic_files import file_digest
+from errata.files import file_digest
+from index.atomic_files import whole_folder
 from index.vectors.vector_index import EncoderIdentity
-from index.whole_folder import whole_folder
 from retrieval.errors import EncoderError
 
 if TYPE_CHECKING:

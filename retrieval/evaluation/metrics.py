@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from index.passages.passage import Passage
+from retrieval.search.tokenizer import WordTable
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII only, as in the official scripts
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -140,13 +141,4 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-class _Whitespace(dict[int, str]):
-    """A translation table: letters, digits and marks stay, other visible signs stand alone, the rest is a space."""
-
-    def __missing__(self, code: int) -> str:
-        category = unicodedata.category(chr(code))[0]
-        self[code] = chr(code) if category in "LNM" else " " if category in "ZC" else f" {chr(code)} "
-        return self[code]
-
-
-_SPACED = _Whitespace()
+_SPACED = WordTable(signs=True)

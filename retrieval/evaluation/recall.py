@@ -10,8 +10,8 @@ from retrieval.encoders.encoder import Progress
 from retrieval.evaluation.metrics import first_with_answer, have_answers, readable
 from retrieval.evaluation.nq_open import Question
 
-DEPTH = 100  # passages looked at for each question; recall is told up to there
-AT = (1, 5, 20, 100)  # the k that recall is told at
+DEPTH = 100  # passages looked at for each question; recall is measured up to there
+AT = (1, 5, 20, 100)  # the k that recall is reported at
 SearchMany = Callable[[Sequence[str], int], list[list[Hit]]]  # (queries, k) → the best passages of each
 
 
@@ -39,7 +39,7 @@ def rank_answers(
         how: what kind of search it is.
         search: gives at most k passages for each query, best first.
         questions: n of them.
-        progress: hears (questions done, n).
+        progress: called with (questions done, n).
         batch: questions searched for together.
     """
     first: list[int | None] = []
@@ -62,10 +62,10 @@ def answerable(
     That a text has the words of an answer does not say that it answers the question: short answers, years above all,
     stand in many texts. So this names too many questions answerable and none too many unanswerable.
     """
-    return have_answers([question.answers for question in questions], _told(passages, progress))
+    return have_answers([question.answers for question in questions], _with_progress(passages, progress))
 
 
-def _told(passages: Sequence[Passage], progress: Progress | None) -> Iterator[str]:
+def _with_progress(passages: Sequence[Passage], progress: Progress | None) -> Iterator[str]:
     for done, passage in enumerate(passages, start=1):
         yield readable(passage)
         if progress is not None and (done % 1000 == 0 or done == len(passages)):

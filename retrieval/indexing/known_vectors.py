@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from index.errors import IndexingError
 from index.passages.passage import Passage
 from index.vectors.vector_index import EncoderIdentity
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import Vectors
 from retrieval.encoders.passage_text import TEMPLATE, render

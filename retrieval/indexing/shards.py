@@ -54,7 +54,7 @@ def read_shard(path: Path, dimension: int, rows: int | None = None) -> Vectors |
 
 
 def sweep_shards(directory: Path) -> None:
-    """Remove what a killed writer left of an unfinished shard."""
+    """Remove what a killed writer left of an unfinished shard; only for the holder of the folder's lock."""
     for left in directory.glob(".shard-*.tmp"):
         left.unlink(missing_ok=True)
 

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
 from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.passages.passage import Passage
 from index.passages.passage_file import PassageFile
+from index.passages.sequence import PassageSubset
+from index.segments.segment import article_keys
 from index.versions.amend import amend_index
 from index.versions.manifest import Manifest
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import TextEncoder
 from retrieval.indexing.builder import SHARDS, embed_new
 from retrieval.indexing.corpus_cache import COMPARING, CorpusSource, Watch, cut_corpus, unwatched
 
 _BLOCK = 4096  # passages compared at a time
-_ODD = 0x9E3779B97F4A7C15  # so that title and source do not cancel each other out
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class UpdateResult:
         deleted: passages that are not in the corpus any more.
         embedded: how many of the added had to be embedded.
         skipped: what was left out of the corpus, by reason.
+        notes: what the reader of the corpus had to assume.
     """
 
     manifest: Manifest
@@ -43,6 +43,7 @@ class UpdateResult:
     deleted: int
     embedded: int
     skipped: dict[str, int]
+    notes: tuple[str, ...] = ()
 
 
 def update_index(
@@ -66,7 +67,7 @@ def update_index(
         source: the corpus; its ``words`` should be those of the version.
         encoder: the one that made the version.
         delete_missing: whether articles that the corpus does not hold go.
-        watch: hears how far it is.
+        watch: called with the progress.
 
     Raises:
         UnknownIndex, IndexMismatch: there is no such version, it is damaged, or of another encoder.
@@ -84,27 +85,7 @@ def update_index(
         manifest = amend_index(root, version, add=added, vectors=shards, delete=gone)
         shutil.rmtree(root / SHARDS / name, ignore_errors=True)
         skipped = {**cut.split.skipped, "empty articles": cut.split.empty, "repeated passages": cut.split.duplicates}
-        return UpdateResult(manifest, len(added), len(gone), shards.embedded, skipped)
-
-
-@dataclass(frozen=True, eq=False)
-class PassageSubset(Sequence[Passage]):
-    """Some rows (n,) of a passage file, read when they are asked for."""
-
-    passages: PassageFile
-    rows: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @overload
-    def __getitem__(self, place: int) -> Passage: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Passage]: ...
-    def __getitem__(self, place: int | slice) -> Passage | Sequence[Passage]:
-        if isinstance(place, slice):
-            return tuple(self.passages[row] for row in self.rows[place].tolist())
-        return self.passages[int(self.rows[place])]
+        return UpdateResult(manifest, len(added), len(gone), shards.embedded, skipped, cut.notes)
 
 
 def _compared(index: PassageIndex, passages: PassageFile, watch: Watch) -> tuple[NDArray[np.int64], frozenset[str]]:
@@ -123,12 +104,12 @@ def _compared(index: PassageIndex, passages: PassageFile, watch: Watch) -> tuple
 
 def _gone(index: PassageIndex, passages: PassageFile, places: frozenset[str]) -> Iterator[str]:
     """Ids of passages that the index holds and the corpus does not, though it holds their article, or their place."""
-    articles = np.unique(_articles(passages))
+    articles = np.unique(article_keys(passages.titles, passages.sources))
     for segment in index.segments:
         ids = segment.file.ids
         rows = np.sort(ids.rows[passages.ids.rows_of(ids.keys) < 0].astype(np.int64))
         rows = rows[~np.isin(rows, segment.deleted)]
-        of_articles = np.isin(_articles(segment.file)[rows], articles)
+        of_articles = np.isin(article_keys(segment.file.titles[rows], segment.file.sources[rows]), articles)
         for row, is_known in zip(rows.tolist(), of_articles.tolist(), strict=True):
             passage = segment.file[row]
             if is_known or place_of(passage.source) in places:
@@ -142,9 +123,3 @@ def place_of(source: str) -> str:
     except ValueError:  # looks like an address and is none
         return ""
     return parts.netloc if parts.scheme in {"http", "https"} else ""
-
-
-def _articles(passages: PassageFile) -> NDArray[np.uint64]:
-    """(n,) a key of each passage's article."""
-    keys: NDArray[np.uint64] = passages.titles * np.uint64(_ODD) ^ passages.sources
-    return keys

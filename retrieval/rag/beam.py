@@ -32,6 +32,12 @@ class Partial:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @property
+    def last(self) -> list[int]:
+        """The last token of each."""
+        found: list[int] = self.tokens[:, -1].tolist()
+        return found
+
     def select(self, rows: Sequence[int]) -> Partial:
         from torch import tensor
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal, get_args
 
 from retrieval.rag.beam import Beam
 from retrieval.rag.hypothesis import DecodedAnswer, DecodingParams, Hypothesis, Tokens
-from retrieval.rag.language_model import PROMPT, ContinuationTrees, LanguageModel, Leaves, Steps, T
+from retrieval.rag.language_model import Continuations, LanguageModel, Steps, T
 from retrieval.rag.prior import Prior
-from retrieval.rag.rescoring import log_probs_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,8 +27,8 @@ def in_steps(steps: Steps[T], run: Run = lambda step: step(), on_tokens: OnToken
     Args:
         steps: of :func:`rag_sequence` or :func:`rag_token`.
         run: calls what it is given, once, where heavy work belongs (``ComputeThread.run``), perhaps within side paths.
-        on_tokens: hears the answer's tokens, the end token left out, as soon as they are certain. Called where
-            ``in_steps`` was.
+        on_tokens: called with the answer's tokens, the end token left out, as soon as they are certain, in the thread
+            of the caller.
 
     Raises:
         Exception: whatever ``run`` and ``on_tokens`` raise; the decoding is given up.
@@ -64,7 +64,7 @@ def rag_sequence(
     z's beam, fast decoding takes it for 0 there.
 
     Args:
-        model: of ``retrieval.rag.branching.next_tokens``, for a causal LM of transformers.
+        model: of ``retrieval.rag.cached_model.language_model``, for a causal LM of transformers.
         prompts: k of them, one for each passage, as token ids.
         log_prior: log p_η(z|x) for each; a passage with -inf is not read.
         params: how to search.
@@ -76,15 +76,13 @@ def rag_sequence(
     if decoding not in get_args(Decoding):
         raise ValueError(f"decoding must be thorough or fast, not {decoding}")
     prior = Prior.of(log_prior, prompts)
-    trees = yield from model.read(prior.of_read(prompts), params.max_tokens)
-    first = biased(trees.first, params)
-    beams, sizes = yield from _search_each(trees, first, params)
+    texts = yield from model.read(prior.of_read(prompts), params.max_tokens)
+    first = biased(texts.log_probs, params)
+    beams = yield from _search_each(texts, first, params)
     found = [{h.tokens: h.log_probability for h in beam.best} for beam in beams]
     candidates = {h.tokens: h for beam in beams for h in beam.best}
     if decoding == "thorough":
-        missing = [[tokens for tokens in candidates if tokens not in own] for own in found]
-        more = yield from log_probs_of(trees, missing, sizes, first)
-        found = [own | rest for own, rest in zip(found, more, strict=True)]
+        yield from _score_missing(texts, first, found, list(candidates))
     decoded = prior.decoded([_marginal(h, found, prior) for h in candidates.values()], params, prompts)
     if decoded.answer:
         yield decoded.answer
@@ -99,23 +97,21 @@ def rag_token(
     One beam search, whose transition probabilities are the mixture's. Arguments and errors as for
     :func:`rag_sequence`.
     """
-    from torch import stack
-
     prior = Prior.of(log_prior, prompts)
-    trees = yield from model.read(prior.of_read(prompts), params.max_tokens)
-    first = biased(trees.first, params)
+    texts = yield from model.read(prior.of_read(prompts), params.max_tokens)
+    first = biased(texts.log_probs, params)
     beam = Beam.empty(first.new_tensor(prior.of_read(prior.log_probs)), params).advance(first[:, None])
-    nodes: list[Tokens] = [(PROMPT,)] * len(first)  # of the hypotheses one token ago, by passage
-    told = 0
+    passages, hypotheses, said = len(first), 1, 0  # text z · hypotheses + n is hypothesis n behind passage z
     while True:
-        if certain := beam.certain[told:]:
+        if certain := beam.certain[said:]:
             yield certain
-            told += len(certain)
+            said += len(certain)
         if not len(beam.live):
             return prior.decoded(beam.ended, params, prompts)
-        grown = yield from trees.grow([_leaves(beam, own) for own in nodes])
-        nodes = [one.nodes for one in grown]
-        beam = beam.advance(stack([one.log_probs for one in grown]))
+        rows = [z * hypotheses + parent for z in range(passages) for parent in beam.live.parents.tolist()]
+        hypotheses = len(beam.live)
+        texts = yield from texts.extend(rows, beam.live.last * passages)
+        beam = beam.advance(texts.log_probs.view(passages, hypotheses, -1))
 
 
 def biased(first: Tensor, params: DecodingParams) -> Tensor:
@@ -134,26 +130,33 @@ def biased(first: Tensor, params: DecodingParams) -> Tensor:
     return biased.log_softmax(-1)
 
 
-def _search_each(
-    trees: ContinuationTrees, first: Tensor, params: DecodingParams
-) -> Steps[tuple[list[Beam], list[int]]]:
-    """A finished beam for each passage, and how many nodes their trees hold now."""
+def _search_each(texts: Continuations, first: Tensor, params: DecodingParams) -> Steps[list[Beam]]:
+    """A finished beam for each passage."""
     beams = [Beam.empty(first.new_zeros(1), params).advance(row[None, None]) for row in first]
-    nodes: list[Tokens] = [(PROMPT,)] * len(first)  # of the hypotheses one token ago, by passage
-    sizes = [0] * len(first)
+    starts = list(range(len(beams)))  # the text of each beam's first hypothesis
     while any(len(beam.live) for beam in beams):
-        leaves = [_leaves(beam, own) for beam, own in zip(beams, nodes, strict=True)]
-        grown = yield from trees.grow(leaves)
-        nodes = [one.nodes for one in grown]
-        sizes = [size + len(own) for size, own in zip(sizes, nodes, strict=True)]
-        pairs = zip(beams, grown, strict=True)
-        beams = [beam.advance(one.log_probs[None]) if len(beam.live) else beam for beam, one in pairs]
-    return beams, sizes
+        pairs = zip(beams, starts, strict=True)
+        rows = [start + parent for beam, start in pairs for parent in beam.live.parents.tolist()]
+        texts = yield from texts.extend(rows, [token for beam in beams for token in beam.live.last])
+        counts = [len(beam.live) for beam in beams]
+        starts = [0, *accumulate(counts)][:-1]
+        found = texts.log_probs.split(counts)
+        beams = [beam.advance(own[None]) if len(own) else beam for beam, own in zip(beams, found, strict=True)]
+    return beams
 
 
-def _leaves(beam: Beam, nodes: Tokens) -> Leaves:
-    """The last tokens of a beam's live hypotheses, below the nodes of those that they continue."""
-    return Leaves(tuple(beam.live.tokens[:, -1].tolist()), tuple(nodes[n] for n in beam.live.parents.tolist()))
+def _score_missing(
+    prompts: Continuations, first: Tensor, found: Sequence[dict[Tokens, float]], candidates: Sequence[Tokens]
+) -> Steps[None]:
+    """Add log p(y|x, z) to ``found``, by passage, for the candidates that the passage's own beam did not hold (2.5).
+
+    Args:
+        first: log p(y_1|x, z), (k, vocab).
+    """
+    missing = [(z, y) for z, own in enumerate(found) for y in candidates if y not in own]
+    rest = yield from prompts.rest_of([z for z, _ in missing], [y for _, y in missing])
+    for (z, y), later in zip(missing, rest, strict=True):
+        found[z][y] = float(first[z, y[0]]) + float(later.sum())
 
 
 def _marginal(hypothesis: Hypothesis, found: Sequence[Mapping[Tokens, float]], prior: Prior) -> Hypothesis:

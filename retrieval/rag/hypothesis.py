@@ -1,4 +1,4 @@
-"""What decoding is told, and what comes of it."""
+"""Parameters of decoding, hypotheses, and the decoded answer."""
 
 from __future__ import annotations
 

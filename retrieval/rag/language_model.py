@@ -1,10 +1,9 @@
-"""The seam between RAG decoding and a language model: p_θ(y_i | x, z, y_<i) for several continuations of k prompts."""
+"""What decoding asks of a language model: p_θ(y_i | x, z, y_<i) behind k prompts, for many continuations at once."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from retrieval.rag.hypothesis import Tokens
 
@@ -13,53 +12,29 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Tokens, None, T]  # pauses after each forward pass, with the tokens that became certain
-PROMPT = -1  # the parent of a first token
 
 
-@dataclass(frozen=True)
-class Leaves:
-    """Tokens that are hung below one passage's tree.
-
-    Attributes:
-        tokens: n of them; none where the passage rests.
-        parents: the node before each: PROMPT or a node's number, be it one of these. Nodes are numbered from 0 in the
-            order in which they were hung.
-    """
-
-    tokens: Tokens = ()
-    parents: Tokens = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Grown:
-    """What hanging leaves below one passage's tree gave.
-
-    Attributes:
-        nodes: their n numbers.
-        log_probs: (n, vocab), of the token after each; float32 at least.
-    """
-
-    nodes: Tokens
-    log_probs: Tensor
-
-
-class ContinuationTrees(Protocol):
-    """Continuations of k prompts, a tree below each: what two of them begin with is computed once."""
+class Continuations(Protocol):
+    """n texts: prompts, or prompts with the tokens that were appended to them. They do not change."""
 
     @property
-    def first(self) -> Tensor:
-        """log p(y_1 | x, z), (k, vocab), float32 at least."""
+    def log_probs(self) -> Tensor:
+        """Of the token after each, (n, vocab), float32 at least."""
         ...
 
-    def grow(self, leaves: Sequence[Leaves]) -> Steps[list[Grown]]:
-        """Hang leaves below each of the k trees."""
+    def extend(self, rows: Sequence[int], tokens: Sequence[int]) -> Steps[Continuations]:
+        """New texts: the m-th is text ``rows[m]`` with ``tokens[m]`` appended."""
+        ...
+
+    def rest_of(self, rows: Sequence[int], answers: Sequence[Tokens]) -> Steps[list[Tensor]]:
+        """log p of each token of an answer but the first, behind text ``rows[m]``: (len(answers[m]) - 1,) each."""
         ...
 
 
 class LanguageModel(Protocol):
     """A language model as decoding needs it."""
 
-    def read(self, prompts: Sequence[Tokens], room: int) -> Steps[ContinuationTrees]:
+    def read(self, prompts: Sequence[Tokens], room: int) -> Steps[Continuations]:
         """Read k prompts, after each of which come at most ``room`` tokens.
 
         Raises:
@@ -69,7 +44,7 @@ class LanguageModel(Protocol):
 
 
 def check_prompts(prompts: Sequence[Tokens], room: int, context: int | None) -> None:
-    """Raises ValueError where prompts cannot be read, as :meth:`NextTokens.read` says."""
+    """Raises ValueError where prompts cannot be read, as :meth:`LanguageModel.read` says."""
     if not prompts:
         raise ValueError("there must be at least one prompt")
     for n, prompt in enumerate(prompts):
@@ -80,3 +55,16 @@ def check_prompts(prompts: Sequence[Tokens], room: int, context: int | None) -> 
                 f"prompt {n} of {len(prompts)} is {len(prompt)} tokens long, which with {room} for the answer is more "
                 f"than the model's context of {context}; shorten the prompt or ask for fewer tokens"
             )
+
+
+def log_probs(logits: Tensor) -> Tensor:
+    """Over the last dimension, in float32 at least."""
+    import torch
+
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+
+
+def context_of(model: Any) -> int | None:
+    """Longest sequence of a model of transformers, if it has one."""
+    longest: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return longest

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrieval.rag.hypothesis import Tokens
-from retrieval.rag.language_model import PROMPT, Grown, Leaves, Steps, check_prompts
+from retrieval.rag.language_model import Steps, check_prompts, context_of, log_probs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class RecomputingModel:
-    """Slow and plain: for models whose caches cannot be branched, and what faster ways are compared with.
+    """Slow and plain: for models whose caches cannot be used.
 
     Args:
         model: a causal LM of transformers.
@@ -22,57 +22,51 @@ class RecomputingModel:
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def read(self, prompts: Sequence[Tokens], room: int) -> Steps[RecomputedTrees]:
-        """See ``NextTokens.read``."""
+    def read(self, prompts: Sequence[Tokens], room: int) -> Steps[RecomputedTexts]:
+        """See ``LanguageModel.read``."""
+        check_prompts(prompts, room, context_of(self.model))
+        return (yield from self.texts(prompts))
+
+    def texts(self, texts: Sequence[Tokens]) -> Steps[RecomputedTexts]:
+        """These texts, with what follows each."""
         from torch import stack
 
-        check_prompts(prompts, room, context_of(self.model))
         found = []
-        for prompt in prompts:
-            found.append(log_probs_after(self.model, prompt))
+        for text in texts:
+            found.append(last_log_probs(self.model, text, 1)[0])
             yield ()
-        return RecomputedTrees(self.model, prompts, stack(found))
+        return RecomputedTexts(self, texts, stack(found))
 
 
-class RecomputedTrees:
-    """Prompts and what was hung below them, as plain sequences of tokens."""
+class RecomputedTexts:
+    """Continuations as plain sequences of tokens."""
 
-    def __init__(self, model: Any, prompts: Sequence[Tokens], first: Tensor) -> None:
-        self.model, self.prompts, self.first = model, prompts, first
-        self._paths: list[list[Tokens]] = [[] for _ in prompts]
+    def __init__(self, model: RecomputingModel, texts: Sequence[Tokens], log_probs: Tensor) -> None:
+        self.model, self.texts, self.log_probs = model, texts, log_probs
 
-    def grow(self, leaves: Sequence[Leaves]) -> Steps[list[Grown]]:
-        """See ``Trees.grow``."""
-        from torch import cat
+    def extend(self, rows: Sequence[int], tokens: Sequence[int]) -> Steps[RecomputedTexts]:
+        """See ``Continuations.extend``."""
+        pairs = zip(rows, tokens, strict=True)
+        return (yield from self.model.texts([(*self.texts[row], token) for row, token in pairs]))
 
-        grown = []
-        for prompt, paths, new in zip(self.prompts, self._paths, leaves, strict=True):
-            before, found = len(paths), [self.first[:0]]
-            for token, parent in zip(new.tokens, new.parents, strict=True):
-                paths.append((*(paths[parent] if parent != PROMPT else ()), token))
-                found.append(log_probs_after(self.model, (*prompt, *paths[-1]))[None])
-                yield ()
-            grown.append(Grown(tuple(range(before, len(paths))), cat(found)))
-        return grown
+    def rest_of(self, rows: Sequence[int], answers: Sequence[Tokens]) -> Steps[list[Tensor]]:
+        """See ``Continuations.rest_of``."""
+        found = []
+        for row, answer in zip(rows, answers, strict=True):
+            later = len(answer) - 1
+            if not later:
+                found.append(self.log_probs.new_empty(0))
+                continue
+            after = last_log_probs(self.model.model, (*self.texts[row], *answer[:-1]), later)
+            found.append(after[range(later), list(answer[1:])])
+            yield ()
+        return found
 
 
-def log_probs_after(model: Any, tokens: Tokens) -> Tensor:
-    """log p of the next token, (vocab,)."""
+def last_log_probs(model: Any, tokens: Tokens, count: int) -> Tensor:
+    """log p of the token after each of the last ``count`` tokens, (count, vocab)."""
     import torch
 
     with torch.no_grad():
         ids = torch.tensor([tokens], device=model.device)
-        return log_probs(model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1])
-
-
-def log_probs(logits: Tensor) -> Tensor:
-    """Over the last dimension, in float32 at least."""
-    import torch
-
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
-
-
-def context_of(model: Any) -> int | None:
-    """Longest sequence of a model, if it has one."""
-    longest: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return longest
+        return log_probs(model(input_ids=ids, use_cache=False, logits_to_keep=count).logits[0, -count:])

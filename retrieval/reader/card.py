@@ -1,4 +1,4 @@
-"""A trained reader: LoRA factors with which a model answers shortly from passages, or says that they do not tell."""
+"""The card of a trained reader: LoRA factors with which a model answers shortly from passages, or gives no answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from index.atomic_files import file_digest
+from errata.files import file_digest
+from errata.lora import WEIGHTS
 from retrieval.errors import AdapterError
 
 CARD = "reader.json"
@@ -21,10 +22,10 @@ class Thresholds:
     """Where a reader's probabilities become decisions; measured on questions set aside.
 
     Attributes:
-        not_told: probability of ``NOT_TOLD`` from which on it is the answer, where the best passage has the inner
+        not_told: probability of ``NO_ANSWER`` from which on it is the answer, where the best passage has the inner
             product NEAR with the question.
         sure: probability of the answer's words below which sentences are quoted instead.
-        nearness: how much nearer passages speak against ``NOT_TOLD``, in log-odds for an inner product of 1.
+        nearness: how much nearer passages speak against ``NO_ANSWER``, in log-odds for an inner product of 1.
     """
 
     not_told: float
@@ -32,7 +33,7 @@ class Thresholds:
     nearness: float = 0.0
 
     def least(self, product: float | None) -> float:
-        """The probability from which on ``NOT_TOLD`` is the answer, for the best passage's inner product."""
+        """The probability from which on ``NO_ANSWER`` is the answer, for the best passage's inner product."""
         if product is None or not 0 < self.not_told < 1:
             return self.not_told
         return _shifted(self.not_told, self.nearness * (product - NEAR))
@@ -95,4 +96,4 @@ def find_reader(base_digest: str, root: Path = PRETRAINED) -> Path | None:
 
 def reader_digest(folder: Path) -> str:
     """sha256 of its factors, 64 hex digits."""
-    return file_digest(folder / "adapter_model.safetensors")
+    return file_digest(folder / WEIGHTS)

@@ -6,24 +6,16 @@ A small model reads five sentences better than five passages, and faster. This i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from errata.text import split_sentences
 from index.passages.passage import Hit, Passage
 from retrieval.encoders.encoder import TextEncoder
 
-SENTENCE = re.compile(r"(?<![A-Z])(?<!\b(?:St|Dr|Mr|Jr|Sr|vs|No|ca))(?<!\b(?:Mrs|e\.g|i\.e))[.!?]\s+(?=[A-Z\"“])")
 _OF_PASSAGE = 0.3  # how much the passage's own inner product counts beside the sentence's
-
-
-def split_sentences(text: str) -> list[str]:
-    """Sentences with the marks at their ends."""
-    ends = [match.start() + 1 for match in SENTENCE.finditer(text)]
-    parts = (text[start:end].strip() for start, end in zip([0, *ends], [*ends, len(text)], strict=True))
-    return [part for part in parts if part]
 
 
 def excerpt(passage: Passage, places: Collection[int]) -> Passage:

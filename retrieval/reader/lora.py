@@ -1,7 +1,4 @@
-"""LoRA (Hu et al. 2022): ``W x + B A x`` on linear layers whose weights W stay as they are.
-
-On disk an adapter as PEFT and vLLM load it, with ``lora_alpha = r``, so that its scale is 1.
-"""
+"""LoRA (Hu et al. 2022): ``W x + B A x`` on linear layers whose weights W stay as they are."""
 
 from __future__ import annotations
 
@@ -14,16 +11,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from index.whole_folder import whole_folder
+from errata.lora import CONFIG, WEIGHTS, decode_factors, encode_adapter
+from index.atomic_files import whole_folder
 from retrieval.errors import AdapterError
 
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
-_PREFIX = "base_model.model."  # what PEFT puts before a module's name
 _LAYER = re.compile(r"(.*?\.)(\d+)\.")
 
 
@@ -78,25 +71,10 @@ class Lora(nn.Module):
 
     def save(self, folder: Path, base_model: str = "") -> None:
         """Write the adapter. Raises IndexStorageError if the disk does not take it."""
-        config: dict[str, Any] = {
-            "peft_type": "LORA",
-            "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": base_model,
-            "inference_mode": True,
-            "r": self.rank,
-            "lora_alpha": self.rank,
-            "target_modules": sorted(self.names),
-            "lora_dropout": 0.0,
-            "bias": "none",
-            "fan_in_fan_out": False,
-        }
-        tensors: dict[str, Tensor] = {}
-        for name, A, B in zip(self.names, self.A, self.B, strict=True):
-            for key, factor in zip(_keys(name), (A, B), strict=True):
-                tensors[key] = factor.detach().cpu().clone().contiguous()
+        factors = dict(zip(self.names, zip(self.A, self.B, strict=True), strict=True))
         with whole_folder(folder) as target:
-            (target / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
-            save_file(tensors, target / WEIGHTS, metadata={"format": "pt"})
+            for name, data in encode_adapter(factors, base_model).items():
+                (target / name).write_bytes(data)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -107,22 +85,25 @@ class Lora(nn.Module):
         """
         try:
             config = json.loads((folder / CONFIG).read_bytes())
-            tensors = load_file(folder / WEIGHTS)
-            names = [key[len(_PREFIX) : -len(".lora_A.weight")] for key in tensors if key.endswith(".lora_A.weight")]
-            factors = {name: tuple(tensors.pop(key).float() for key in _keys(name)) for name in names}
-            rank, alpha = int(config["r"]), float(config["lora_alpha"])
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            rank, scale = int(config["r"]), _scale(config)
+            factors = decode_factors((folder / WEIGHTS).read_bytes())
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise AdapterError(f"{folder}: not a LoRA adapter: {error}") from error
         own = config.get("use_dora") or config.get("alpha_pattern") or config.get("rank_pattern")
-        if tensors or not factors or own or any(len(A) != rank for A, _ in factors.values()):
+        if not factors or own or any(len(A) != rank for A, _ in factors.values()):
             raise AdapterError(f"{folder / CONFIG}: only plain LoRA of one rank on linear layers can be trained on")
         lora = cls({name: (A.shape[1], len(B)) for name, (A, B) in factors.items()}, rank)
-        scale = alpha / rank**0.5 if config.get("use_rslora") else alpha / rank
         with torch.no_grad():
             for at, (A, B) in enumerate(factors.values()):
-                lora.A[at].copy_(A)
-                lora.B[at].copy_(B * scale)
+                lora.A[at].copy_(A.float())
+                lora.B[at].copy_(B.float() * scale)
         return lora
+
+
+def _scale(config: Mapping[str, Any]) -> float:
+    """What B A x is multiplied by: alpha / r, with rslora alpha / √r."""
+    alpha, rank = float(config["lora_alpha"]), int(config["r"])
+    return alpha / rank**0.5 if config.get("use_rslora") else alpha / rank
 
 
 def _side_path(A: Tensor, B: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
@@ -144,8 +125,3 @@ def _shape(module: nn.Module) -> tuple[int, int] | None:
         assert isinstance(weight, Tensor)
         return weight.shape[0], weight.shape[1]
     return None
-
-
-def _keys(name: str) -> tuple[str, str]:
-    """PEFT's names of A (r, in) and B (out, r)."""
-    return f"{_PREFIX}{name}.lora_A.weight", f"{_PREFIX}{name}.lora_B.weight"

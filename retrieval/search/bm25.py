@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.passages.passage import Passage
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from retrieval.search.tokenizer import terms
 
 K1, B = 0.4, 0.2

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from index.atomic_files import file_digest, storing
+from errata.files import file_digest
+from index.atomic_files import storing, whole_folder
 from index.errors import IndexStorageError
 from index.versions.manifest import MANIFEST_FILE
-from index.versions.opened import PassageIndex
-from index.whole_folder import whole_folder
+from index.versions.passage_index import PassageIndex
 from retrieval.search.bm25 import IN_MEMORY, K1, B, Bm25Index, bm25s, build_lexical
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Bm25Store:
 
     Args:
         root: the directory of all versions.
-        say: hears what is built, and why something cannot be kept.
+        say: called with what is built, and why something cannot be kept.
     """
 
     def __init__(self, root: Path, say: Callable[[str], None] = logger.info) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from retrieval.encoders.encoder import Vectors
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 
 
 @dataclass(frozen=True)

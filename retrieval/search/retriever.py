@@ -11,7 +11,8 @@ from typing import Literal
 
 from index.errors import IndexMismatch
 from index.passages.passage import Hit
-from index.versions.opened import PassageIndex, check_encoder
+from index.versions.passage_index import PassageIndex
+from index.versions.verification import check_encoder
 from retrieval.encoders import reranker
 from retrieval.encoders.encoder import TextEncoder, Vectors
 from retrieval.errors import LexicalUnavailable, NoReranker

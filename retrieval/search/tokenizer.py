@@ -66,12 +66,24 @@ def _stopwords() -> frozenset[str]:
     return frozenset(STOPWORDS_EN) | _ASKING
 
 
-class _WordBoundaries(dict[int, str]):
-    """A translation table: letters, digits and marks stay, everything else is a space."""
+class WordTable(dict[int, str]):
+    """A table for ``str.translate``: letters, digits and marks stay, all other characters become spaces.
+
+    Args:
+        signs: whether visible signs are words of their own instead.
+    """
+
+    def __init__(self, signs: bool = False) -> None:
+        super().__init__()
+        self.signs = signs
 
     def __missing__(self, code: int) -> str:
-        self[code] = chr(code) if unicodedata.category(chr(code))[0] in "LNM" else " "
+        char, category = chr(code), unicodedata.category(chr(code))[0]
+        if category in "LNM":
+            self[code] = char
+        else:
+            self[code] = f" {char} " if self.signs and category not in "ZC" else " "
         return self[code]
 
 
-_SPACED = _WordBoundaries()
+_SPACED = WordTable()

@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from retrieval.encoders.passage_text import render
 from retrieval.encoders.question_encoder import TrainableEncoder
 from retrieval.search.dense import stored_vectors

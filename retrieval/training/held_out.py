@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from index.passages.passage import Passage
 from index.vectors.vector_index import VectorIndex
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from retrieval.encoders.encoder import Vectors
 from retrieval.encoders.passage_text import render
 from retrieval.encoders.question_encoder import TrainableEncoder

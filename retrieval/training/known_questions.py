@@ -13,12 +13,12 @@ from zlib import crc32
 import numpy as np
 
 from index.passages.passage import Passage
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from retrieval.encoders.encoder import TextEncoder
 from retrieval.evaluation.metrics import has_answer, normalise_answer, readable
 from retrieval.evaluation.nq_open import Question
-from retrieval.reader.question_generation import make_questions
-from retrieval.reader.training_set import AnnotatedQuestion
+from retrieval.training.question_generation import make_questions
+from retrieval.training.training_set import AnnotatedQuestion
 
 FOUND = 10  # passages that the retriever shows for a question
 NEAR = 0.55  # inner product from which on a passage with the answer's words is taken to answer
@@ -93,26 +93,26 @@ class AnnotatedQuestionSet:
     """Questions that people asked, sorted by what the index has for them.
 
     Attributes:
-        told: an article that the question names, or a passage near to it, has an answer.
-        in_vain: no passage that is found holds the words of an answer.
+        answerable: an article that the question names, or a passage near to it, has an answer.
+        unanswerable: no passage that is found holds the words of an answer.
     """
 
     def __init__(self, questions: Sequence[Question], index: PassageIndex, encoder: TextEncoder) -> None:
-        self.told: list[AnnotatedQuestion] = []
-        self.in_vain: list[AnnotatedQuestion] = []
+        self.answerable: list[AnnotatedQuestion] = []
+        self.unanswerable: list[AnnotatedQuestion] = []
         vectors = encoder.encode_queries([question.text for question in questions])
         scores, rows = index.nearest(vectors, UNLIKE)
         for question, near, hits in zip(questions, scores.tolist(), rows.tolist(), strict=True):
             passages = [index.passages[row] for row in hits]
             holding = [n for n, passage in enumerate(passages) if has_answer(question.answers, readable(passage))]
-            told = [n for n in holding if near[n] > NEAR or names(question.text, passages[n].title)]
+            evidence = [n for n in holding if near[n] > NEAR or names(question.text, passages[n].title)]
             known = AnnotatedQuestion(
-                question.text, question.answers, tuple(hits[n] for n in told), tuple(hits[:FOUND]), "asked"
+                question.text, question.answers, tuple(hits[n] for n in evidence), tuple(hits[:FOUND]), "asked"
             )
-            if told and not has_answer(question.answers, question.text):
-                self.told.append(known)
+            if evidence and not has_answer(question.answers, question.text):
+                self.answerable.append(known)
             elif not holding:
-                self.in_vain.append(known)
+                self.unanswerable.append(known)
 
 
 def names(question: str, title: str) -> bool:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrieval.rag.hypothesis import Tokens
-from retrieval.rag.language_model import check_prompts
-from retrieval.rag.recomputed import context_of, log_probs
+from retrieval.rag.language_model import check_prompts, context_of, log_probs
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from index.passages.passage import Passage
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from retrieval.encoders.question_encoder import TrainableEncoder
 from retrieval.evaluation.nq_open import Question
 from retrieval.reader.lora import Lora
-from retrieval.reader.prompt import EncodeAnswer, EncodePrompt, Ids, prompt_text
+from retrieval.reader.prompt import prompt_text
 from retrieval.search.dense import nearest, stored_vectors
 from retrieval.training.likelihood import log_prior, marginal_log_likelihood_sequence, marginal_log_likelihood_token
+from retrieval.training.reading import EncodeAnswer, EncodePrompt, Ids
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from retrieval.evaluation.metrics import has_answer, readable
 from retrieval.evaluation.nq_open import Question
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from retrieval.reader.excerpts import SENTENCE
-from retrieval.reader.question_patterns import (
+from errata.text import SENTENCE_END
+from retrieval.training.question_patterns import (
     ABOUT,
     AFTER,
     ALIAS,
@@ -57,8 +57,8 @@ def make_questions(title: str, text: str, opening: bool = True) -> list[Generate
     for made in _all(subject, text, opening):
         clean = GeneratedQuestion(_tidy(made.text), made.answer.strip(" ,.;"))
         plausible = _least(clean, subject) <= len(clean.text.split()) <= 24 and 1 <= len(clean.answer.split()) <= 8
-        told = clean.answer.casefold() in clean.text.casefold()
-        if plausible and not told and (clean.answer == subject or _ends_well(clean.answer, text)):
+        contained = clean.answer.casefold() in clean.text.casefold()
+        if plausible and not contained and (clean.answer == subject or _ends_well(clean.answer, text)):
             found.setdefault(clean.text.casefold(), clean)
     return list(found.values())
 
@@ -84,7 +84,7 @@ def _all(subject: str, text: str, opening: bool) -> Iterator[GeneratedQuestion]:
     who = bool(PERSON.search(flat[:250]))
     if opening:
         yield from _life(subject, flat)
-    for number, sentence in enumerate(SENTENCE.split(flat)):
+    for number, sentence in enumerate(SENTENCE_END.split(flat)):
         said = _predicate(subject, sentence, first=opening and number == 0)
         if said is None:
             if not VAGUE.match(sentence):

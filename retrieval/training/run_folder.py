@@ -23,8 +23,8 @@ def open_run(folder: Path, of: Mapping[str, Any], resume: bool) -> Iterator[None
     Until the end of the block it is this process's alone. One that fails before it wrote anything leaves no folder.
 
     Raises:
-        TrainingError: something else lies there; it is another run; it is this one and ``resume`` was not given; or
-            another process is at it.
+        RetrieverTrainingError: something else lies there; it is another run; it is this one and ``resume`` was not
+            given; or another process is at it.
         IndexStorageError: the disk does not take it.
     """
     with storing(folder):

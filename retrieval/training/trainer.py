@@ -14,61 +14,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 
 from index.atomic_files import replace_file
 from retrieval.errors import RetrieverTrainingError
+from retrieval.training.config import TrainingConfig
 
 STATE = "state.pt"
 _WARMUP = 0.1  # share of the steps in which the learning rate rises; then it falls to 0
 _MINUTE = 60.0  # seconds
 _CLIP = 1.0  # norm of a gradient at most
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Everything that a run depends on besides data, index and models.
-
-    Attributes:
-        objective: ``contrastive``, ``marginal``, or ``reading`` for a reader alone.
-        mode: of the marginal.
-        sides: which texts the contrastively trained encoder encodes; with ``both`` an index has to be built anew.
-        freeze: what the marginal leaves as it is: ``generator``, ``encoder`` or nothing.
-        epochs: times that every question is seen.
-        lr: peak learning rate of the encoder.
-        generator_lr: that of the generator's factors.
-        batch: questions in one step.
-        k: passages of which the marginal is taken.
-        negatives: hard ones, for each question.
-        depth: passages looked through for positives and negatives.
-        temperature: τ, by which inner products are divided.
-        rank, layers: of the generator's LoRA.
-        held_out: share of the questions that are not trained on.
-        judged: of them, and of the others, how many the marginal loss is taken over at most.
-        seed: of division, order, factors and dropout.
-        steps: of a reader's training, which has no epochs of its own; 0 elsewhere.
-    """
-
-    objective: Literal["contrastive", "marginal", "reading"]
-    mode: Literal["sequence", "token"] = "sequence"
-    sides: Literal["questions", "both"] = "questions"
-    freeze: Literal["", "generator", "encoder"] = ""
-    epochs: int = 3
-    lr: float = 5e-5
-    generator_lr: float = 2e-4
-    batch: int = 32
-    k: int = 5
-    negatives: int = 8
-    depth: int = 50
-    temperature: float = 0.05
-    rank: int = 8
-    layers: int = 8
-    held_out: float = 0.2
-    judged: int = 50
-    seed: int = 0
-    steps: int = 0
 
 
 class TrainingTask(Protocol):
@@ -114,7 +71,7 @@ class Trainer:
         folder: of this run alone; a state found there is gone on from.
 
     Raises:
-        TrainingError: the state is damaged.
+        RetrieverTrainingError: the state is damaged.
     """
 
     def __init__(self, task: TrainingTask, config: TrainingConfig, folder: Path) -> None:

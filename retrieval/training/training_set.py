@@ -1,4 +1,4 @@
-"""Lessons for a reader: excerpts as a retriever finds them, and questions, some of which they do not answer."""
+"""Examples for a reader: excerpts as a retriever finds them, and questions, some of which they do not answer."""
 
 from __future__ import annotations
 
@@ -8,15 +8,32 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from errata.text import split_sentences
 from index.passages.passage import Passage
-from retrieval.reader.excerpts import excerpt, split_sentences
-from retrieval.reader.prompt import NOT_TOLD, QuestionAnswer, ReadingExample
+from retrieval.reader.excerpts import excerpt
+from retrieval.reader.prompt import NO_ANSWER
 
-SHOWN = {1: 0.2, 2: 0.1, 3: 0.3, 5: 0.4}  # passages in a lesson, and how often
-EXCHANGES = 8  # in a lesson, at most
-UNTOLD = 0.3  # share of exchanges whose question the passages do not answer, about
+SHOWN = {1: 0.2, 2: 0.1, 3: 0.3, 5: 0.4}  # passages in an example, and how often
+QUESTIONS = 8  # in an example, at most
+UNANSWERABLE = 0.3  # share of the questions that the passages do not answer, about
 SENTENCES = 3, 8  # that are near to the first question, least and most
-TOLD = 0.7  # how often a sentence that answers another question is shown too
+EVIDENCE = 0.7  # how often a sentence that answers another question is shown too
+
+
+@dataclass(frozen=True)
+class QuestionAnswer:
+    """A question and the answer that the passages give: some words of theirs, or ``NO_ANSWER``."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class ReadingExample:
+    """Passages, and at least one question about them."""
+
+    passages: tuple[Passage, ...]
+    questions: tuple[QuestionAnswer, ...]
 
 
 @dataclass(frozen=True)
@@ -25,26 +42,26 @@ class AnnotatedQuestion:
 
     Attributes:
         text: the question.
-        answers: each is right; a lesson takes the first that a shown passage has.
-        told: rows of the passages that give the answer; empty where none does.
+        answers: each is right; an example takes the first that a shown passage has.
+        evidence: rows of the passages that give the answer; empty where none does.
         hits: rows of the passages that the retriever finds, best first.
         kind: its source, e.g. "made"; how often a source is drawn is the caller's choice.
     """
 
     text: str
     answers: tuple[str, ...]
-    told: tuple[int, ...]
+    evidence: tuple[int, ...]
     hits: tuple[int, ...]
     kind: str
 
 
 class ReadingExampleBuilder:
-    """Draws lessons without end. What the n-th is depends on seed and n alone.
+    """Draws examples without end. What the n-th is depends on seed and n alone.
 
     Args:
         passages: n of them; rows count them.
         questions: of all sources.
-        shares: how often the first question of a lesson is of a kind; kinds that are not named are not drawn first.
+        shares: how often the first question of an example is of a kind; kinds that are not named are not drawn first.
         seed: of everything that is drawn.
     """
 
@@ -58,67 +75,67 @@ class ReadingExampleBuilder:
         self.passages, self.seed = passages, seed
         self.kinds: dict[str, list[AnnotatedQuestion]] = {kind: [] for kind in shares}
         self.shares = dict(shares)
-        self.telling: dict[int, list[AnnotatedQuestion]] = defaultdict(list)
-        self.finding: dict[int, list[AnnotatedQuestion]] = defaultdict(list)
+        self.by_evidence: dict[int, list[AnnotatedQuestion]] = defaultdict(list)
+        self.by_hit: dict[int, list[AnnotatedQuestion]] = defaultdict(list)
         for question in questions:
             self.kinds.setdefault(question.kind, []).append(question)
-            for row in question.told:
-                self.telling[row].append(question)
+            for row in question.evidence:
+                self.by_evidence[row].append(question)
             for row in question.hits[:5]:
-                self.finding[row].append(question)
+                self.by_hit[row].append(question)
         self.weights = {kind: _evened(found) for kind, found in self.kinds.items()}
 
-    def lesson(self, n: int) -> ReadingExample:
+    def example(self, n: int) -> ReadingExample:
         """The n-th: it begins with one question and what the retriever finds for it."""
         draw = random.Random(f"{self.seed} {n}")
-        while not (lesson := self._lesson(draw)).exchanges:
+        while not (example := self._example(draw)).questions:
             pass
-        return lesson
+        return example
 
-    def _lesson(self, draw: random.Random) -> ReadingExample:
+    def _example(self, draw: random.Random) -> ReadingExample:
         (kind,) = draw.choices([*self.shares], [*self.shares.values()])
         (first,) = draw.choices(self.kinds[kind], self.weights[kind])
-        told = bool(first.told) and draw.random() > UNTOLD / 2
+        answerable = bool(first.evidence) and draw.random() > UNANSWERABLE / 2
         (k,) = draw.choices([*SHOWN], [*SHOWN.values()])
-        rows = self._rows(first, k, told, draw)
+        rows = self._rows(first, k, answerable, draw)
         asked = {one.text: one for one in (first, *self._others(rows, draw))}
-        questions = list(asked.values())[:EXCHANGES]
-        shown = self._excerpts(questions, rows, told, draw)
-        exchanges = [self._exchange(one, shown, draw) for one in questions]
-        clear = _balanced([exchange for exchange in exchanges if exchange is not None])
+        questions = list(asked.values())[:QUESTIONS]
+        shown = self._excerpts(questions, rows, answerable, draw)
+        pairs = [self._question_answer(one, shown, draw) for one in questions]
+        clear = _balanced([pair for pair in pairs if pair is not None])
         draw.shuffle(clear)
         return ReadingExample(tuple(excerpt(self.passages[row], places) for row, places in shown.items()), tuple(clear))
 
-    def _rows(self, question: AnnotatedQuestion, k: int, told: bool, draw: random.Random) -> list[int]:
+    def _rows(self, question: AnnotatedQuestion, k: int, answerable: bool, draw: random.Random) -> list[int]:
         """What the retriever finds, with a passage that answers or without any."""
-        if not told:
-            return [row for row in question.hits if row not in question.told][:k] or [question.hits[0]]
+        if not answerable:
+            return [row for row in question.hits if row not in question.evidence][:k] or [question.hits[0]]
         rows = list(question.hits[:k])
-        if not set(rows) & set(question.told):
-            rows[draw.randrange(len(rows))] = draw.choice(question.told)
+        if not set(rows) & set(question.evidence):
+            rows[draw.randrange(len(rows))] = draw.choice(question.evidence)
         return rows
 
     def _others(self, rows: Sequence[int], draw: random.Random) -> list[AnnotatedQuestion]:
         """Further questions about the shown passages, and questions that only seem to be about them."""
-        about = [q for row in rows for q in _some(self.telling[row], 4, draw)]
-        besides = [q for row in rows for q in _some(self.finding[row], 4, draw) if not set(q.told) & set(rows)]
-        untold = round(EXCHANGES * UNTOLD)
-        return _some(about, EXCHANGES - untold, draw) + _some(besides, untold, draw)
+        about = [q for row in rows for q in _some(self.by_evidence[row], 4, draw)]
+        besides = [q for row in rows for q in _some(self.by_hit[row], 4, draw) if not set(q.evidence) & set(rows)]
+        unanswerable = round(QUESTIONS * UNANSWERABLE)
+        return _some(about, QUESTIONS - unanswerable, draw) + _some(besides, unanswerable, draw)
 
     def _excerpts(
-        self, questions: Sequence[AnnotatedQuestion], rows: Sequence[int], told: bool, draw: random.Random
+        self, questions: Sequence[AnnotatedQuestion], rows: Sequence[int], answerable: bool, draw: random.Random
     ) -> dict[int, set[int]]:
         """By row, the places of shown sentences: the nearest to the first question, and those that tell, mostly."""
         every = [(row, at, words) for row in rows for at, words in enumerate(split_sentences(self.passages[row].text))]
         near = sorted(every, key=lambda one: -_common(questions[0].text, one[2]) - draw.random())
         shown = {(row, at) for row, at, _ in near[: draw.randint(*SENTENCES)]}
-        telling = [self._telling(one, row) for one in questions for row in one.told if row in rows]
-        for n, place in enumerate(telling):
-            if (n == 0 and told) or draw.random() < TOLD:
+        evidence = [self._evidence(one, row) for one in questions for row in one.evidence if row in rows]
+        for n, place in enumerate(evidence):
+            if (n == 0 and answerable) or draw.random() < EVIDENCE:
                 shown.add(place)
         return {row: {at for own, at in shown if own == row} for row in rows if any(own == row for own, _ in shown)}
 
-    def _telling(self, question: AnnotatedQuestion, row: int) -> tuple[int, int]:
+    def _evidence(self, question: AnnotatedQuestion, row: int) -> tuple[int, int]:
         """Where a passage that tells does so: the sentence with an answer that has most in common with the question."""
         passage = self.passages[row]
         found = [
@@ -127,7 +144,7 @@ class ReadingExampleBuilder:
         ]
         return row, -max(found)[2]
 
-    def _exchange(
+    def _question_answer(
         self, question: AnnotatedQuestion, shown: Mapping[int, set[int]], draw: random.Random
     ) -> QuestionAnswer | None:
         """The question with its answer here; None where it is unclear whether the sentences give it."""
@@ -135,16 +152,16 @@ class ReadingExampleBuilder:
         texts = " ".join(f"{passage.title} {passage.text}" for passage in passages)
         there = [answer for answer in question.answers if _holds(texts, answer)]
         asked = _spelled(question.text, draw)
-        telling = [self._telling(question, row) for row in question.told if row in shown]
-        if any(at in shown[row] for row, at in telling):
+        evidence = [self._evidence(question, row) for row in question.evidence if row in shown]
+        if any(at in shown[row] for row, at in evidence):
             return QuestionAnswer(asked, there[0] if there else question.answers[0])
-        return None if there else QuestionAnswer(asked, NOT_TOLD)
+        return None if there else QuestionAnswer(asked, NO_ANSWER)
 
 
-def _balanced(exchanges: Sequence[QuestionAnswer]) -> list[QuestionAnswer]:
-    """No more that are not told than half of those that are, but for the only one."""
-    told = [one for one in exchanges if one.answer != NOT_TOLD]
-    return told + [one for one in exchanges if one.answer == NOT_TOLD][: max(1, len(told) // 2)]
+def _balanced(pairs: Sequence[QuestionAnswer]) -> list[QuestionAnswer]:
+    """All answerable questions, and half as many unanswerable ones at most, but at least one if there is one."""
+    answerable = [one for one in pairs if one.answer != NO_ANSWER]
+    return answerable + [one for one in pairs if one.answer == NO_ANSWER][: max(1, len(answerable) // 2)]
 
 
 def _common(question: str, sentence: str) -> int:

@@ -11,18 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from editing.model.prompts import PromptEncoder
 from editing.model.side_path import edited, stack
 from index.passages.passage import Hit
-from retrieval.rag.branching import next_tokens
+from retrieval.rag.cached_model import language_model
 from retrieval.rag.decode import in_steps, rag_sequence, rag_token
 from retrieval.rag.hypothesis import DecodedAnswer, DecodingParams, Tokens
-from retrieval.rag.language_model import ContinuationTrees, Grown, LanguageModel, Leaves, Steps
-from retrieval.reader.prompt import NOT_TOLD
+from retrieval.rag.language_model import Continuations, LanguageModel, Steps
+from retrieval.reader.prompt import NO_ANSWER
 from service.answers.reader import Reader, best_product
 from service.engines.compute_thread import ComputeThread
 from service.engines.detokenizer import Detokenizer
 from service.engines.protocol import Adapter, Generation, Prompt
-from service.types import AskQuery, OnPiece
+from service.types.answers import AskQuery
+from service.types.generation import OnPiece
 
 BEAMS = 4
 TEMPERATURE = 0.05  # τ of the prior, without a reader that has measured its own; the encoder was trained with it
@@ -46,56 +48,67 @@ NOTHING = PassageWeights()
 
 
 class Unanswerable(Exception):
-    """The passages do not tell. Ends a decoding before it begins."""
+    """The passages do not hold the answer. Ends a decoding before it begins.
+
+    Attributes:
+        probability: of the no-answer token, marginal over the passages.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__(probability)
+        self.probability = probability
 
 
 @dataclass(frozen=True, eq=False)
-class _AnswerableTrees:
-    """The trees without answers that begin with ``opens``, whose probability is left out, not given to the others."""
+class _AnswerablePrompts:
+    """Prompts without answers that begin with the no-answer token; its probability is not given to the others."""
 
-    trees: ContinuationTrees
-    opens: int
+    prompts: Continuations
+    no_answer: int
 
     @property
-    def first(self) -> Tensor:
-        return self.trees.first.index_fill(1, torch.tensor([self.opens]), -torch.inf)
+    def log_probs(self) -> Tensor:
+        return self.prompts.log_probs.index_fill(1, torch.tensor([self.no_answer]), -torch.inf)
 
-    def grow(self, leaves: Sequence[Leaves]) -> Steps[list[Grown]]:
-        return self.trees.grow(leaves)
+    def extend(self, rows: Sequence[int], tokens: Sequence[int]) -> Steps[Continuations]:
+        return self.prompts.extend(rows, tokens)
+
+    def rest_of(self, rows: Sequence[int], answers: Sequence[Tokens]) -> Steps[list[Tensor]]:
+        return self.prompts.rest_of(rows, answers)
 
 
 @dataclass(frozen=True, eq=False)
 class AnswerableModel:
-    """A model that answers only where Σ_z p(z|x) p("not in the index" | x, z) is less than a threshold.
+    """A model that answers only where Σ_z p(z|x) p(no-answer token | x, z) is less than a threshold.
 
     Attributes:
-        opens: the token that "not in the index" begins with.
+        no_answer: the token that ``NO_ANSWER`` begins with.
         prior: p(z|x).
         least: the threshold.
-        hears: is told that probability.
+        on_probability: called with that sum.
     """
 
     model: LanguageModel
-    opens: int
+    no_answer: int
     prior: Tensor
     least: float
-    hears: Callable[[float], None]
+    on_probability: Callable[[float], None]
 
-    def read(self, prompts: Sequence[Tokens], room: int) -> Steps[ContinuationTrees]:
-        """Raises NotTold where it is not."""
-        trees = yield from self.model.read(prompts, room)
-        probability = float(self.prior @ trees.first[:, self.opens].exp().to(self.prior))
-        self.hears(probability)
+    def read(self, prompts: Sequence[Tokens], room: int) -> Steps[Continuations]:
+        """See ``LanguageModel.read``. Raises Unanswerable from the threshold on."""
+        read = yield from self.model.read(prompts, room)
+        probability = float(self.prior @ read.log_probs[:, self.no_answer].exp().to(self.prior))
+        self.on_probability(probability)
         if probability >= self.least:
-            raise Unanswerable
-        return _AnswerableTrees(trees, self.opens)
+            raise Unanswerable(probability)
+        return _AnswerablePrompts(read, self.no_answer)
 
 
 class RagDecoder:
     """Decodes answers that are marginal over passages.
 
     Args:
-        model: the served one, which other rows use between two forward passes.
+        model: the served one, which other sequences use between two forward passes.
         tokenizer: its own.
         compute: the thread of all forward passes.
         reader: the trained one, if there is one.
@@ -113,9 +126,9 @@ class RagDecoder:
         self.compute, self.reader = compute, reader
 
     @cached_property
-    def next_tokens(self) -> LanguageModel:
-        """The model as decoding needs it; what its cache can do is tried on the first call."""
-        return self.compute.run(torch.inference_mode()(next_tokens), self.model)
+    def language_model(self) -> LanguageModel:
+        """The model as decoding needs it; whether its cache can be used is tried on the first call."""
+        return self.compute.run(torch.inference_mode()(language_model), self.model)
 
     def decode(
         self,
@@ -125,51 +138,68 @@ class RagDecoder:
         changes: Sequence[Adapter],
         on_text: OnPiece | None,
     ) -> tuple[Generation, PassageWeights]:
-        """The likeliest answer over all passages, or ``NOT_TOLD``.
+        """The likeliest answer over all passages, or ``NO_ANSWER``. Its tokens include the one that ended it.
 
         Args:
             prompts: k of them, each with one of ``hits``.
             changes: side paths for all of them.
-            on_text: hears the text as soon as it is certain.
+            on_text: called with pieces of the text as soon as they are certain.
         """
         stream = Detokenizer(self.tokenizer, query.params.stop)
 
-        def heard(tokens: Tokens) -> None:
+        def push(tokens: Tokens) -> None:
             for token in tokens:
                 if (piece := "" if stream.stopped else stream.push(token)) and on_text:
                     on_text(piece)
 
-        prior, opening = tuple(self._log_prior(hits).exp().tolist()), list[float]()
+        probability = list[float]()  # of no answer; nothing without a reader
         try:
-            decoded = in_steps(self._steps(query, prompts, hits, opening.append), self._within(changes), heard)
-        except Unanswerable:
-            heard(tuple(self.tokenizer(NOT_TOLD, add_special_tokens=False)["input_ids"]))
-            decoded = None
+            steps = self._steps(query, prompts, hits, probability.append)
+            decoded = in_steps(steps, self._within(changes), push)
+        except Unanswerable as unanswerable:
+            return self._no_answer(unanswerable, prompts, hits, on_text)
         if (piece := stream.rest()) and on_text:
             on_text(piece)
-        if decoded is None:
-            made = Generation(stream.text, "stop", sum(map(len, prompts)), 1, opening_probability=opening[0])
-            return made, PassageWeights(prior, prior)
-        reason = "stop" if stream.stopped else decoded.finish_reason
-        made = Generation(
+        generation = Generation(
             stream.text,
-            reason,
+            "stop" if stream.stopped else decoded.finish_reason,
             decoded.prompt_tokens,
             decoded.completion_tokens,
             decoded.log_probability,
-            *opening,
+            *probability,
         )
-        return made, PassageWeights(decoded.weights, decoded.prior)
+        return generation, PassageWeights(decoded.weights, decoded.prior)
+
+    def _no_answer(
+        self, unanswerable: Unanswerable, prompts: Sequence[Prompt], hits: Sequence[Hit], on_text: OnPiece | None
+    ) -> tuple[Generation, PassageWeights]:
+        """``NO_ANSWER``, as if the model had generated it; every passage keeps the weight that it had before."""
+        if on_text:
+            on_text(NO_ANSWER)
+        tokens = PromptEncoder(self.tokenizer).target(NO_ANSWER, spaced=False)
+        prior = tuple(self._log_prior(hits).exp().tolist())
+        generation = Generation(
+            NO_ANSWER,
+            "stop",
+            sum(map(len, prompts)),
+            len(tokens),
+            no_answer_probability=unanswerable.probability,
+        )
+        return generation, PassageWeights(prior, prior)
 
     def _steps(
-        self, query: AskQuery, prompts: Sequence[Prompt], hits: Sequence[Hit], hears: Callable[[float], None]
+        self,
+        query: AskQuery,
+        prompts: Sequence[Prompt],
+        hits: Sequence[Hit],
+        on_probability: Callable[[float], None],
     ) -> Steps[DecodedAnswer]:
         log_prior = self._log_prior(hits)
         params = DecodingParams(self.end_tokens, BEAMS, query.params.max_tokens, n_best=1)
-        model: LanguageModel = self.next_tokens
+        model: LanguageModel = self.language_model
         if self.reader:
             least = self.reader.card.alone.least(best_product(hits))
-            model = AnswerableModel(model, self.reader.opens, log_prior.exp(), least, hears)
+            model = AnswerableModel(model, self.reader.no_answer, log_prior.exp(), least, on_probability)
         if query.mode == "token":
             return rag_token(model, prompts, log_prior.tolist(), params)
         return rag_sequence(model, prompts, log_prior.tolist(), params, query.decoding)
@@ -185,8 +215,8 @@ class RagDecoder:
         factors = stack([[change.deltas for change in changes]], self.model.dtype, self.model.device)
 
         @torch.inference_mode()
-        def under(step: Callable[[], Tokens | None]) -> Tokens | None:
+        def run_step(step: Callable[[], Tokens | None]) -> Tokens | None:
             with edited(self.model, factors):
                 return step()
 
-        return lambda step: self.compute.run(under, step)
+        return lambda step: self.compute.run(run_step, step)

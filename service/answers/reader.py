@@ -1,4 +1,4 @@
-"""The trained reader as it is served: one more side path, for the rows that read passages."""
+"""The trained reader as it is served: one more side path, for the sequences that read passages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from index.passages.passage import Hit
 from retrieval.errors import AdapterError
 from retrieval.reader.card import ReaderCard, find_reader, read_card, reader_digest
 from retrieval.reader.lora import Lora
-from retrieval.reader.prompt import NOT_TOLD
+from retrieval.reader.prompt import NO_ANSWER
 from service.engines.model_loader import LoadedModel
 from service.engines.protocol import NoAnswerToken, SamplingParams
 from service.settings import NO_READER
@@ -26,19 +26,19 @@ class Reader:
         card: what it is.
         digest: of its factors.
         deltas: by module name, as of an edit.
-        opens: the token that "not in the index" begins with.
+        no_answer: the token that ``NO_ANSWER`` begins with.
         folder: where it lies.
     """
 
     card: ReaderCard
     digest: str
     deltas: Deltas = field(repr=False)
-    opens: int
+    no_answer: int
     folder: Path = Path()
 
     def params(self, asked: SamplingParams, hits: Sequence[Hit]) -> SamplingParams:
-        """With which it answers from these hits together, or says that they do not tell."""
-        return replace(asked, opening=NoAnswerToken(self.opens, self.card.together.least(best_product(hits))))
+        """Sampling with which it answers from these hits together, or says ``NO_ANSWER``."""
+        return replace(asked, no_answer=NoAnswerToken(self.no_answer, self.card.together.least(best_product(hits))))
 
 
 def best_product(hits: Sequence[Hit]) -> float | None:
@@ -65,8 +65,8 @@ def open_reader(choice: str | None, base: LoadedModel) -> Reader | None:
     deltas = {
         name: LowRankDelta(A.detach().to(base.model.dtype), B.detach().to(base.model.dtype)) for name, A, B in pairs
     }
-    opens = PromptEncoder(base.tokenizer).target(NOT_TOLD, spaced=False)[0]
-    return Reader(card, reader_digest(folder), deltas, opens, folder)
+    no_answer = PromptEncoder(base.tokenizer).target(NO_ANSWER, spaced=False)[0]
+    return Reader(card, reader_digest(folder), deltas, no_answer, folder)
 
 
 def _folder(choice: str | None, base_digest: str) -> Path | None:

@@ -30,10 +30,12 @@ class WordEncoder:
         vectors = np.array([self._sum(text) for text in texts], dtype=np.float32).reshape(-1, self.identity.dimension)
         if progress is not None:
             progress(len(texts), len(texts))
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        normalised: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return normalised
 
     def encode_query(self, query: str) -> Vectors:
-        return self.encode([query])[0]
+        vector: Vectors = self.encode([query])[0]
+        return vector
 
     def encode_queries(self, queries: Sequence[str]) -> Vectors:
         return self.encode(queries)
@@ -43,7 +45,7 @@ class WordEncoder:
         return sum(np.random.default_rng(seed).normal(size=self.identity.dimension) for seed in seeds)
 
 
-def passages_of(count: int) -> tuple[Passage, ...]:
+def passages_of(count: int) -> Sequence[Passage]:
     return split_articles(Article(f"Title {n}", f"text of number {n}", "made up") for n in range(count)).passages
 
 
@@ -61,8 +63,13 @@ def network_calls() -> list[str]:
 @pytest.fixture(scope="session")
 def encoder(network_calls: list[str]) -> Encoder:
     """The encoder of the installed wheel."""
+
+    def look_up(host: str, *_: object, **__: object) -> list[Any]:
+        network_calls.append(host)
+        return []
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", lambda host, *_, **__: network_calls.append(host) or [])
+        patch.setattr(socket, "getaddrinfo", look_up)
         encoder = Encoder.load()
         encoder.encode(["warm"])
     return encoder

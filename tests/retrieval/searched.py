@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from index.corpora.corpus import Corpus
-from index.passages.passage import Article
-from index.versions.opened import PassageIndex
+from index.passages.passage import Article, split_articles
+from index.versions.manifest import Manifest
+from index.versions.passage_index import PassageIndex
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import TextEncoder
-from retrieval.indexing.builder import build_corpus_index
+from retrieval.indexing.builder import embed_and_build
+from retrieval.indexing.corpus_cache import CachedCorpus
 
 TEXTS = {
     "Canberra": "Canberra is the capital city of Australia.",
@@ -25,6 +27,11 @@ TEXTS = {
 def articles(texts: dict[str, str] | None = None) -> list[Article]:
     chosen = TEXTS if texts is None else texts
     return [Article(title, text, f"source {number % 2}") for number, (title, text) in enumerate(chosen.items())]
+
+
+def build_corpus_index(root: Path, corpus: Corpus, given: Iterable[Article], encoder: TextEncoder) -> Manifest:
+    """A version of these articles under ``root``."""
+    return embed_and_build(root, CachedCorpus(corpus, split_articles(given)), encoder).manifest
 
 
 def index_of(

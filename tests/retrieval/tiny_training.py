@@ -16,7 +16,7 @@ from index.corpora.corpus import Corpus
 from index.passages.passage import Article, split_articles
 from index.versions.build import build_index
 from index.versions.manifest import Recipe
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import Encoder
 from retrieval.encoders.passage_text import TEMPLATE, render

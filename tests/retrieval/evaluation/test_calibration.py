@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from retrieval.reader.calibration import (
+from retrieval.evaluation.calibration import (
     FALSE_ANSWERS,
     EvaluatedAnswer,
     best_temperature,
@@ -47,7 +47,7 @@ def test_figures_are_shares_of_what_was_asked() -> None:
     ]
     figures = reading_figures(asked, Thresholds(0.5, 0.5))
     assert (figures.exact_match, figures.contained, figures.answered) == (0.25, 0.5, 0.75)
-    assert (figures.false_answers, figures.told, figures.untold) == (0.5, 4, 2)
+    assert (figures.false_answers, figures.answerable, figures.unanswerable) == (0.5, 4, 2)
     assert reading_figures([], Thresholds(0.5, 0.5)).exact_match == 0
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +14,25 @@ from index.errors import CorpusError, IndexingError
 from index.passages.passage import Article
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import Encoder
-from retrieval.indexing.builder import build_corpus_index, build_source_index, build_summaries_index
+from retrieval.indexing.builder import build_source_index, build_summaries_index
 from retrieval.indexing.corpus_cache import CorpusSource
 from retrieval.search.retriever import Retriever
 from tests.retrieval.conftest import WordEncoder
+from tests.retrieval.searched import build_corpus_index
 
 PROJECT = Path(__file__).parents[3]
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.retrieval.conftest import WordEncoder
-from retrieval.cutting import Source
-from retrieval.library import build_source_index
+from retrieval.indexing.builder import build_source_index
+from retrieval.indexing.corpus_cache import CorpusSource
 
 def watch(stage, done, total):
     if stage == sys.argv[3] and done >= 1500:
         os.kill(os.getpid(), signal.SIGKILL)
 
-build_source_index(Path(sys.argv[1]), Source(Path(sys.argv[2])), WordEncoder(), watch=watch)
+build_source_index(Path(sys.argv[1]), CorpusSource(Path(sys.argv[2])), WordEncoder(), watch=watch)
 """
 CORPUS = Corpus("tiny", "made up", "CC0")
 
@@ -89,6 +91,15 @@ def test_the_first_version_becomes_active_and_stays_it(words: WordEncoder, tmp_p
     assert versions.active() == second
 
 
+def test_a_pointer_to_a_damaged_manifest_is_mended_by_building(words: WordEncoder, tmp_path: Path) -> None:
+    """The finished version becomes active; without another build nothing else would point anywhere that opens."""
+    damaged = build_corpus_index(tmp_path, CORPUS, articles(3), words).version
+    (tmp_path / damaged / "manifest.json").write_text("{")
+    built = build_corpus_index(tmp_path, CORPUS, articles(4), words).version
+    assert IndexVersions(tmp_path).active() == built != damaged
+    assert IndexVersions(tmp_path).open(built, words.identity)
+
+
 def test_a_corpus_without_text_is_refused(words: WordEncoder, tmp_path: Path) -> None:
     """The error counts the empty articles."""
     with pytest.raises(CorpusError, match=r"tiny: there is no text in it \(2 empty articles\)"):
@@ -96,7 +107,7 @@ def test_a_corpus_without_text_is_refused(words: WordEncoder, tmp_path: Path) ->
     assert IndexVersions(tmp_path).list() == ()
 
 
-def lines(path: Path, texts: dict[str, str | None]) -> CorpusSource:
+def lines(path: Path, texts: Mapping[str, str | None]) -> CorpusSource:
     path.write_text("".join(json.dumps({"title": title, "text": text}) + "\n" for title, text in texts.items()))
     return CorpusSource(path)
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import errata.files
 from index.passages.passage import Passage
 from retrieval.encoders.passage_text import render
 from retrieval.errors import EmbeddingError
@@ -19,7 +21,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.retrieval.conftest import WordEncoder, passages_of
-from retrieval.embed import embed_passages
+from retrieval.indexing.embed import embed_passages
 
 def progress(done, total):
     if done == 30:
@@ -140,3 +142,25 @@ def test_what_a_killed_writer_left_is_swept_up(words: WordEncoder, tmp_path: Pat
     (tmp_path / ".shard-00000-ab.npy.12345678.tmp").write_bytes(b"half")
     embed_passages(passages_of(3), words, tmp_path)
     assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]
+
+
+def test_two_builders_of_the_same_shards_both_get_through(
+    words: WordEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second starts while the first has a shard under its temporary name, and makes no shard anew."""
+    other, found = WordEncoder(), list[VectorShards]()
+    second = threading.Thread(target=lambda: found.append(embed_passages(passages_of(3), other, tmp_path / "shards")))
+    sync = errata.files.sync
+
+    def beside(path: Path) -> None:
+        if path.suffix == ".tmp" and not second.ident:
+            second.start()
+            second.join(1)
+        sync(path)
+
+    monkeypatch.setattr(errata.files, "sync", beside)
+    first = embed_passages(passages_of(3), words, tmp_path / "shards")
+    second.join(60)
+    assert np.array_equal(rows(first), rows(found[0]))
+    assert (words.encoded, other.encoded) == (3, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["shards"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ def shipped(words: WordEncoder, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def summaries() -> tuple[Passage, ...]:
+def summaries() -> Sequence[Passage]:
     return split_articles(read_summaries(locate_summaries())).passages
 
 

@@ -1,4 +1,4 @@
-"""A cache that branches gives what the model gives without; models for which it does not are read without."""
+"""A cache gives what the model gives without; models for which it does not are read without."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from retrieval.rag.branching import next_tokens, sliding_window, why_not
-from retrieval.rag.cached_model import SHARED, CachedModel, batches, shared_start
+from retrieval.rag.cached_model import SHARED, CachedModel, alike, language_model, shared_start, why_not
 from retrieval.rag.decode import in_steps
 from retrieval.rag.hypothesis import Tokens
-from retrieval.rag.language_model import PROMPT, LanguageModel, Leaves, Steps
-from retrieval.rag.recomputed import RecomputingModel, log_probs_after
+from retrieval.rag.language_model import LanguageModel, Steps
+from retrieval.rag.recomputed import RecomputingModel, last_log_probs
 from tests.retrieval.enumerated import llama, prompts_of
 
 _SIZES = {
@@ -65,42 +64,61 @@ def _eager(model: Any) -> Any:
     return model
 
 
-def grown(model: LanguageModel, prompts: Sequence[Tokens], *all_leaves: Sequence[Leaves]) -> list[torch.Tensor]:
-    """Log-probs after the prompts and after all that was hung below them, by passage."""
+PATHS: list[list[Tokens]] = [[(), (1,), (2,), (2, 3)], [(), (3,), (3, 1)], [(), (5,), (5, 5)]]
+ANSWERS: list[tuple[int, Tokens]] = [(0, (2, 3, 4)), (2, (5,)), (0, (1, 4)), (1, (3, 1, 1, 2))]  # passage and answer
 
-    def steps() -> Steps[list[torch.Tensor]]:
-        trees = yield from model.read(prompts, room=4)
-        found = [[row[None]] for row in trees.first]
-        for leaves in all_leaves:
-            for own, new in zip(found, (yield from trees.grow(leaves)), strict=True):
-                own.append(new.log_probs)
-        return [torch.cat(own) for own in found]
+
+def continued(model: LanguageModel, prompts: Sequence[Tokens]) -> tuple[list[list[torch.Tensor]], list[torch.Tensor]]:
+    """Log-probs after PATHS, by passage, and those of ANSWERS but for their first tokens."""
+
+    def steps() -> Steps[tuple[list[list[torch.Tensor]], list[torch.Tensor]]]:
+        zero = yield from model.read(prompts, room=4)
+        one = yield from zero.extend((0, 0, 2, 1), (1, 2, 5, 3))  # the second text of the first passage goes on
+        two = yield from one.extend((3, 1, 2), (1, 3, 5))
+        rest = yield from zero.rest_of([z for z, _ in ANSWERS], [answer for _, answer in ANSWERS])
+        first, once, twice = zero.log_probs, one.log_probs, two.log_probs
+        rows = [[first[0], once[0], once[1], twice[1]], [first[1], once[3], twice[0]], [first[2], once[2], twice[2]]]
+        return rows, rest
 
     return in_steps(steps())
 
 
-FIRST = (Leaves((1, 2, 3), (PROMPT, PROMPT, 1)), Leaves(), Leaves((5,), (PROMPT,)))  # the third hangs on the second
-THEN = (Leaves((4, 4, 1), (2, 0, 4)), Leaves((3, 1), (PROMPT, PROMPT)), Leaves((5,), (0,)))
-PATHS = [[(), (1,), (2,), (2, 3), (2, 3, 4), (1, 4), (1, 4, 1)], [(), (3,), (1,)], [(), (5,), (5, 5)]]
+def differences(model: LanguageModel, plain: Any, prompts: Sequence[Tokens]) -> float:
+    """The largest, between a model's log-probs and those of single unpadded texts."""
+    rows, rest = continued(model, prompts)
+    alone = [
+        last_log_probs(plain, (*prompt, *path), 1)[0]
+        for prompt, paths in zip(prompts, PATHS, strict=True)
+        for path in paths
+    ]
+    for z, answer in ANSWERS:
+        begun = [(*prompts[z], *answer[:n]) for n in range(1, len(answer))]
+        following = [float(last_log_probs(plain, text, 1)[0, y]) for text, y in zip(begun, answer[1:], strict=True)]
+        alone.append(torch.tensor(following, dtype=torch.float64))
+    found = [*(row for own in rows for row in own), *rest]
+    return max(float((a - b).abs().max()) for a, b in zip(found, alone, strict=True) if len(a))
 
 
 @pytest.mark.parametrize("kind", ["llama", "llama eager", "gpt2", "qwen2", "mistral", "gemma2", "bloom", "mamba"])
 def test_every_continuation_is_as_if_it_were_alone(kind: str) -> None:
-    """Prompts of unequal length, leaves hung on leaves, passages that rest: to 1e-5 what single unpadded texts give."""
-    model, prompts = model_of(kind), prompts_of(3, seed=4)
-    found = grown(next_tokens(model), prompts, FIRST, THEN)
-    for prompt, paths, rows in zip(prompts, PATHS, found, strict=True):
-        alone = torch.stack([log_probs_after(model, (*prompt, *path)) for path in paths])
-        assert torch.allclose(rows, alone, atol=1e-5)
+    """Prompts of unequal length, several continuations of one: to 1e-5 what single unpadded texts give."""
+    model = model_of(kind)
+    assert differences(language_model(model), model, prompts_of(3, seed=4)) < 1e-5
 
 
-@pytest.mark.parametrize("nodes", [1, 2, 4, 100])
-def test_the_size_of_passes_changes_nothing(nodes: int) -> None:
-    """However few nodes go together."""
+@pytest.mark.parametrize("padded", [1.0, 1.25, 100.0])
+def test_which_prompts_go_together_changes_nothing(padded: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each alone, some together, or all."""
     model, prompts = llama(vocabulary=12), prompts_of(3, seed=4)
-    found = grown(CachedModel(model, nodes), prompts, FIRST, THEN)
-    plain = grown(RecomputingModel(model), prompts, FIRST, THEN)
-    assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(found, plain, strict=True))
+    monkeypatch.setattr("retrieval.rag.cached_model.PADDED", padded)
+    assert differences(CachedModel(model), model, prompts) < 1e-9
+
+
+@pytest.mark.parametrize("scored", [1, 4, 1000])
+def test_how_many_answers_go_together_changes_nothing(scored: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompts = llama(vocabulary=12), prompts_of(3, seed=4)
+    monkeypatch.setattr("retrieval.rag.cached_model.SCORED", scored)
+    assert differences(CachedModel(model), model, prompts) < 1e-9
 
 
 def test_what_prompts_begin_with_is_computed_once() -> None:
@@ -112,15 +130,14 @@ def test_what_prompts_begin_with_is_computed_once() -> None:
     handle = model.register_forward_pre_hook(
         lambda _m, _a, named: read.append(named["input_ids"].numel()), with_kwargs=True
     )
-    found = grown(CachedModel(model), prompts, FIRST)
+    in_steps(CachedModel(model).read(prompts, room=4))
     handle.remove()
-    assert read[:4] == [len(start), 2, 1, 3]
-    plain = grown(RecomputingModel(model), prompts, FIRST)
-    assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(found, plain, strict=True))
+    assert read == [len(start), 2, 1, 3]
+    assert differences(CachedModel(model), model, prompts) < 1e-9
 
 
 def test_a_shared_start_leaves_each_prompt_a_token() -> None:
-    """Which foretells the next; and a short start, or a single prompt, is not worth a pass."""
+    """After which the answer begins; and a short start, or a single prompt, is not worth a pass."""
     long = tuple(range(SHARED + 4))
     assert shared_start([long, long]) == SHARED + 3
     assert shared_start([long, long[: SHARED + 1]]) == SHARED
@@ -130,47 +147,35 @@ def test_a_shared_start_leaves_each_prompt_a_token() -> None:
 
 def test_a_long_prompt_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that others get a turn; the outcome is the same."""
-    model, prompts = llama(vocabulary=12), [tuple(n % 12 for n in range(23)), (1, 2)]
-    whole = grown(CachedModel(model), prompts, (FIRST[0], FIRST[2]))
+    model, prompts = llama(vocabulary=12), [tuple(n % 12 for n in range(23)), (1, 2), (3,)]
     monkeypatch.setattr("retrieval.rag.cached_model.PIECE", 5)
     passes = sum(1 for _ in CachedModel(model).read(prompts, room=4))
-    assert passes == 5 + 1
-    pieces = grown(CachedModel(model), prompts, (FIRST[0], FIRST[2]))
-    assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(pieces, whole, strict=True))
+    assert passes == 5 + 1 + 1
+    assert differences(CachedModel(model), model, prompts) < 1e-9
 
 
 def test_a_model_is_left_as_it_was() -> None:
     """No gradients are recorded and no hooks stay."""
     model = llama(vocabulary=12).requires_grad_(True)
-    (rows, *_) = grown(CachedModel(model), prompts_of(3, 0), FIRST)
-    assert not rows.requires_grad
+    rows, rest = continued(CachedModel(model), prompts_of(3, 0))
+    assert not any(row.requires_grad for row in (*rows[0], *rest))
     assert not model._forward_pre_hooks
 
 
-@pytest.mark.parametrize(
-    ("kind", "reason"), [("mistral", "reaches back 4"), ("gemma2", "reaches back 4"), ("mamba", "tried")]
-)
-def test_models_whose_cache_cannot_branch_are_read_without(kind: str, reason: str) -> None:
-    """Attention that forgets, and states that are no keys and values."""
-    model = model_of(kind)
-    assert reason in str(why_not(model))
-    assert isinstance(next_tokens(model), RecomputingModel)
+def test_a_model_whose_cache_holds_no_keys_is_read_without() -> None:
+    """States that are no keys and values cannot be copied and padded."""
+    model = model_of("mamba")
+    assert "tried" in str(why_not(model))
+    assert isinstance(language_model(model), RecomputingModel)
 
 
-@pytest.mark.parametrize("kind", ["llama", "llama eager", "gpt2", "qwen2"])
-def test_plain_attention_branches(kind: str) -> None:
-    assert isinstance(next_tokens(model_of(kind)), CachedModel)
+@pytest.mark.parametrize("kind", ["llama", "llama eager", "gpt2", "qwen2", "mistral", "gemma2"])
+def test_attention_is_cached(kind: str) -> None:
+    """Attention that reaches back a few tokens only, too."""
+    assert isinstance(language_model(model_of(kind)), CachedModel)
 
 
-def test_a_window_as_long_as_the_context_is_none() -> None:
-    """And one that no layer uses."""
-    assert sliding_window(MistralForCausalLM(MistralConfig(**_SIZES, sliding_window=64))) is None
-    assert sliding_window(Qwen2ForCausalLM(Qwen2Config(**_SIZES, sliding_window=4))) is None
-
-
-def test_rows_of_like_size_go_together() -> None:
-    """Rows × longest stay within the limit, except for a row that is larger by itself; empty rows are left out."""
-    assert list(batches([3, 0, 1, 9, 2, 3], 6)) == [[3], [0, 5], [4, 2]]
-    assert list(batches([0, 0], 6)) == []
-    with pytest.raises(ValueError, match="nodes must be at least 1"):
-        CachedModel(llama(), 0)
+def test_prompts_of_like_length_go_together() -> None:
+    """So that no memory is lost to padding; the longest first."""
+    assert alike([100, 10, 95, 11, 90]) == [[0, 2, 4], [3, 1]]
+    assert alike([7]) == [[0]]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from index.passages.passage import Hit, Passage
-from retrieval.reader.excerpts import RankedSentences, rank_sentences, split_sentences
+from retrieval.encoders.encoder import Vectors
+from retrieval.reader.excerpts import RankedSentences, rank_sentences
 
 
 class Words:
@@ -15,23 +16,18 @@ class Words:
 
     known = ("tower", "paris", "river", "seine")
 
-    def encode(self, texts: Sequence[str], *_: object, **__: object) -> np.ndarray:
+    def encode(self, texts: Sequence[str], *_: object, **__: object) -> Vectors:
         counts = np.array([[1e-3 + text.lower().count(word) for word in self.known] for text in texts], np.float32)
-        return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+        vectors: Vectors = counts / np.linalg.norm(counts, axis=1, keepdims=True)
+        return vectors
 
-    def encode_query(self, query: str) -> np.ndarray:
-        return self.encode([query])[0]
+    def encode_query(self, query: str) -> Vectors:
+        vector: Vectors = self.encode([query])[0]
+        return vector
 
 
 def hit(rank: int, text: str) -> Hit:
     return Hit(Passage(f"p_{rank}", "Title", text, "s", 0, len(text)), 0.5, rank, 0.5)
-
-
-def test_sentences_end_where_people_see_them_end() -> None:
-    """Initials and "St." end none."""
-    text = "St. Paul by J. S. Bach is long. It is sung! Is it? Yes."
-    assert split_sentences(text) == ["St. Paul by J. S. Bach is long.", "It is sung!", "Is it?", "Yes."]
-    assert split_sentences("  ") == []
 
 
 def ranked(question: str = "the river Seine") -> RankedSentences:

@@ -10,11 +10,16 @@ import pytest
 import torch
 from peft import PeftModel
 
+from errata.lora import CONFIG, WEIGHTS
 from retrieval.errors import AdapterError
-from retrieval.reader.lora import CONFIG, WEIGHTS, Lora
+from retrieval.reader.lora import Lora
 from tests.editing import tiny
 from tests.retrieval.tiny_training import llama
 
+pytestmark = [  # of peft and transformers, about each other
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning"),
+]
 IDS = torch.tensor([[5, 6, 7, 8]])
 
 

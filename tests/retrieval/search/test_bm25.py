@@ -9,7 +9,7 @@ import pytest
 
 from index.passages.passage import Article, split_article
 from index.versions.amend import amend_index
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from index.versions.registry import IndexVersions
 from retrieval.search import bm25_store
 from retrieval.search.bm25 import Bm25Index, build_lexical

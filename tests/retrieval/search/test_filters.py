@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from index.passages.passage import Article
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from retrieval.search.filters import Filter, allowed_rows
 from retrieval.search.retriever import How, Retriever
 from tests.retrieval.conftest import WordEncoder

@@ -10,12 +10,11 @@ from index.passages.passage import Article
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import Encoder
 from retrieval.errors import LexicalUnavailable
-from retrieval.indexing.builder import build_corpus_index
 from retrieval.search.bm25 import build_lexical
 from retrieval.search.fusion import DENSE, LEXICAL, fuse
 from retrieval.search.retriever import How, Retriever
 from tests.retrieval.conftest import WordEncoder
-from tests.retrieval.searched import index_of
+from tests.retrieval.searched import build_corpus_index, index_of
 
 TEXTS = {
     "Canberra": "Canberra is the capital city of Australia.",

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from retrieval.encoders.encoder import Encoder, folder_digest
 from retrieval.encoders.passage_text import render
 from retrieval.encoders.question_encoder import MANIFEST, check_question_encoder
@@ -19,10 +19,11 @@ from retrieval.errors import EncoderError
 from retrieval.evaluation.nq_open import Question
 from retrieval.search.dense import nearest, stored_vectors
 from retrieval.search.retriever import Retriever
+from retrieval.training.config import TrainingConfig
 from retrieval.training.contrastive import ContrastiveTraining
 from retrieval.training.held_out import HeldOut
 from retrieval.training.mining import HardNegatives, divide, mine
-from retrieval.training.trainer import Trainer, TrainingConfig
+from retrieval.training.trainer import Trainer
 from tests.retrieval.tiny_training import QUESTIONS, build, save_encoder
 
 TEXTS = [question.text for question in QUESTIONS]

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from index.passages.passage import Passage
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from index.versions.registry import IndexVersions
 from retrieval.evaluation.nq_open import Question
 from retrieval.indexing.builder import build_source_index
 from retrieval.indexing.corpus_cache import CorpusSource
-from retrieval.reader.known_questions import (
+from retrieval.training.known_questions import (
     AnnotatedQuestionSet,
     StatedFact,
     made_from_facts,
@@ -72,21 +72,22 @@ def test_questions_made_of_passages_name_the_row_that_answers() -> None:
 def test_asked_questions_are_told_where_the_named_article_has_the_answer(
     index: PassageIndex, words: WordEncoder
 ) -> None:
-    """One whose answer stands nowhere is asked in vain; one that holds its own answer is neither."""
+    """One whose answer stands nowhere is unanswerable; one that holds its own answer is neither."""
     questions = [
         Question("what is the capital of avaria", ("Alba",)),
         Question("who founded avaria", ("Zoe Nobody",)),
         Question("is alba in avaria", ("Alba",)),
     ]
     asked = AnnotatedQuestionSet(questions, index, words)
-    (told,) = asked.told
-    assert told.text == questions[0].text and [index.passages[row].title for row in told.told] == ["Avaria"]
-    assert set(told.told) <= set(told.hits)
-    assert [one.text for one in asked.in_vain] == ["who founded avaria"]
+    (answerable,) = asked.answerable
+    assert answerable.text == questions[0].text
+    assert [index.passages[row].title for row in answerable.evidence] == ["Avaria"]
+    assert set(answerable.evidence) <= set(answerable.hits)
+    assert [one.text for one in asked.unanswerable] == ["who founded avaria"]
 
 
 def test_made_questions_come_with_what_the_retriever_finds(index: PassageIndex, words: WordEncoder) -> None:
     """The passages that are shown beside them are its own hits."""
     (known,) = placed([("capital of Borland is Nord", "Nord", 1)], "made", searching(index, words))
-    assert (known.answers, known.told, known.kind) == (("Nord",), (1,), "made")
+    assert (known.answers, known.evidence, known.kind) == (("Nord",), (1,), "made")
     assert sorted(known.hits) == [0, 1]

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from index.passages.passage import Passage
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from retrieval.encoders.encoder import Encoder
 from retrieval.evaluation.nq_open import Question
 from retrieval.search.dense import stored_vectors
+from retrieval.training.config import TrainingConfig
 from retrieval.training.marginal import Generator, MarginalTraining, Mode
-from retrieval.training.trainer import Trainer, TrainingConfig
+from retrieval.training.trainer import Trainer
 from tests.editing import tiny as models
 from tests.retrieval.tiny_training import QUESTIONS, TOWNS, build, generator, llama, save_encoder, tokenizer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.reader.question_generation import GeneratedQuestion, make_questions
+from retrieval.training.question_generation import GeneratedQuestion, make_questions
 
 TOWER = (
     "The Eiffel Tower is a wrought-iron lattice tower on the Champ de Mars in Paris, France. It is named after the "

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from retrieval.errors import RetrieverTrainingError
+from retrieval.training.config import TrainingConfig
 from retrieval.training.run_folder import open_run
-from retrieval.training.trainer import STATE, Progress, Trainer, TrainingConfig
+from retrieval.training.trainer import STATE, Progress, Trainer
 
 CONFIG = TrainingConfig("contrastive", epochs=5, batch=4, lr=0.02)
 
