@@ -1,1 +1,1 @@
-"""HTTP, command line, settings and use-cases. The only package that knows HTTP and environment variables."""
+"""HTTP, command line, settings and the service itself. The only package that knows HTTP and environment variables."""

@@ -7,17 +7,18 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
+from errata.clock import now
 from service.errors import ClientGone, JobRunning, NotReady, UnknownJob
 
 Kind = Literal["verify"]
 JobStatus = Literal["running", "done", "failed", "cancelled"]
 Failing = Mapping[str, Any]  # one finding in the JSON form of the contract
 KEPT = 20  # jobs that are remembered
-STOP_SECONDS = 20.0  # a thread that was told to stop ends with its next token
+STOP_SECONDS = 20.0  # a thread that is to stop ends with its next token
+CANCEL_SECONDS = 5.0  # that a cancellation waits for the thread to end
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +60,12 @@ class CancellationToken:
         self._stop, self.tell = stop, tell
 
     def check(self, *_: object) -> None:
-        """Raises Cancelled when the job was. Takes any arguments, so that an engine can call it with each token."""
+        """Raises JobCancelled when the job was. Takes any arguments, so that an engine can call it with each token."""
         if self._stop.is_set():
             raise JobCancelled("the job was cancelled")
 
     def wait(self, seconds: float) -> None:
-        """Sleeps, unless the job is cancelled meanwhile; raises Cancelled then."""
+        """Sleeps, unless the job is cancelled meanwhile; raises JobCancelled then."""
         self._stop.wait(seconds)
         self.check()
 
@@ -82,6 +83,8 @@ class JobWork(Protocol):
 class Jobs:
     """Runs at most one job of each kind at a time, each in a thread of its own. Leaving its ``with`` stops them all.
 
+    A job is running until its thread has ended, also one that was cancelled.
+
     Args:
         tasks: by kind, what makes the work of a new job.
     """
@@ -89,8 +92,8 @@ class Jobs:
     def __init__(self, tasks: Mapping[Kind, Callable[[], JobWork]] | None = None) -> None:
         self._tasks = tasks or {}
         self._jobs: dict[str, Job] = {}
-        self._stops: dict[str, threading.Event] = {}
-        self._threads: list[threading.Thread] = []
+        self._stops: dict[str, threading.Event] = {}  # of the jobs that run, as the next
+        self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.RLock()
         self._closed = False
 
@@ -104,9 +107,9 @@ class Jobs:
         """Cancel what runs, and wait until it has ended."""
         with self._lock:
             self._closed = True
-            for job_id in list(self._stops):
-                self.cancel(job_id)
-            threads = list(self._threads)
+            for stop in self._stops.values():
+                stop.set()
+            threads = list(self._threads.values())
         for thread in threads:
             thread.join(STOP_SECONDS)
 
@@ -124,13 +127,12 @@ class Jobs:
                 if job.kind == kind and job.status == "running":
                     raise JobRunning(job.id, kind)
             task, stop = self._tasks[kind](), threading.Event()
-            job = Job(f"job_{uuid.uuid4().hex}", kind, "running", task.revision, 0, task.total, _now())
+            job = Job(f"job_{uuid.uuid4().hex}", kind, "running", task.revision, 0, task.total, now())
             self._jobs[job.id], self._stops[job.id] = job, stop
             for old in list(self._jobs)[:-KEPT]:
                 del self._jobs[old]
-            self._threads = [thread for thread in self._threads if thread.is_alive()]
-            self._threads.append(threading.Thread(target=self._run, args=(job.id, task, stop), name=job.id))
-            self._threads[-1].start()
+            self._threads[job.id] = threading.Thread(target=self._run, args=(job.id, task, stop), name=job.id)
+            self._threads[job.id].start()
         return job
 
     def get(self, job_id: str) -> Job:
@@ -145,14 +147,23 @@ class Jobs:
         with self._lock:
             return tuple(reversed(self._jobs.values()))
 
-    def cancel(self, job_id: str) -> Job:
-        """Stop a job; one that has ended stays as it is. Raises UnknownJob."""
+    def cancel(self, job_id: str, wait: float = CANCEL_SECONDS) -> Job:
+        """Stop a job; one that has ended stays as it is.
+
+        Args:
+            wait: seconds in which its thread may end. A job that takes longer is shown as running until it has ended.
+
+        Raises:
+            UnknownJob
+        """
         with self._lock:
             self.get(job_id)
-            if job_id in self._stops:
+            thread = self._threads.get(job_id)
+            if thread:
                 self._stops[job_id].set()
-            self._end(job_id, "cancelled")
-            return self._jobs[job_id]
+        if thread:
+            thread.join(wait)
+        return self.get(job_id)
 
     def _run(self, job_id: str, task: JobWork, stop: threading.Event) -> None:
         """In the thread of the job."""
@@ -164,22 +175,18 @@ class Jobs:
             task.run(CancellationToken(stop, tell))
             self._end(job_id, "done")
         except Exception as error:
-            if not stop.is_set():
+            if stop.is_set():
+                self._end(job_id, "cancelled")
+            else:
                 logger.exception("job %s failed", job_id)
-            self._end(job_id, "failed", f"{error}" or type(error).__name__)
+                self._end(job_id, "failed", f"{error}" or type(error).__name__)
 
     def _end(self, job_id: str, status: JobStatus, error: str | None = None) -> None:
-        self._change(job_id, status=status, error=error, finished_at=_now())
         with self._lock:
-            self._stops.pop(job_id, None)
+            self._change(job_id, status=status, error=error, finished_at=now())
+            del self._stops[job_id], self._threads[job_id]
 
     def _change(self, job_id: str, **fields: Any) -> None:
-        """What has ended does not change any more."""
         with self._lock:
-            job = self._jobs.get(job_id)
-            if job and job.status == "running":
+            if job := self._jobs.get(job_id):
                 self._jobs[job_id] = replace(job, **fields)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

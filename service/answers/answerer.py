@@ -3,136 +3,130 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 
 from editing.edit import Edit
 from editing.language.conversation import readings
-from editing.ledger.state import State
 from editing.verify import normalise
-from index.passages.passage import Hit
-from retrieval.search.filters import Filter
-from retrieval.search.retriever import Retriever
 from service.answers.citations import cited
 from service.answers.passage_reader import PassageAnswer, PassageReader
+from service.answers.passage_search import FoundPassages, PassageSearch, passage_of
 from service.answers.reader import Reader
 from service.edits.registry import EditRegistry
-from service.engines.compute_thread import ComputeThread
-from service.types import AskAnswer, AskQuery, OnPiece, RetrievalResult, RetrievedPassage, SearchOptions, UsedPassage
+from service.served_model import ServedModel
+from service.types.answers import AskAnswer, AskQuery, UsedPassage
+from service.types.generation import OnPiece
 
 LONGEST_ASIDE = 64  # tokens of what the passages say where an edit overrules them
 
 
-class Answerer:
-    """Answers questions beside an index. The retriever is given with each call, so that indexes can be swapped."""
+@dataclass(frozen=True, eq=False)
+class AskContext:
+    """A question, and what it is answered from: passages, and the edits that act on it as of a revision."""
 
-    def __init__(self, passages: PassageReader, book: EditRegistry, compute: ComputeThread) -> None:
-        self.passages, self.book, self.compute = passages, book, compute
+    query: AskQuery
+    found: FoundPassages
+    edits: Sequence[Edit]
+    revision: int
+
+    def answer(
+        self,
+        read: PassageAnswer,
+        passages: tuple[UsedPassage, ...],
+        *,
+        supported: bool = True,
+        passages_say: str | None = None,
+    ) -> AskAnswer:
+        """The whole answer, from the text that was made."""
+        return AskAnswer(
+            answer=read.text,
+            passages=passages,
+            finish_reason=read.finish_reason,
+            revision=self.revision,
+            edits_used=tuple(edit.id for edit in self.edits),
+            index=self.found.retriever.version,
+            mode=self.query.mode,
+            prompt_tokens=read.prompt_tokens,
+            completion_tokens=read.completion_tokens,
+            supported=supported,
+            passages_say=passages_say,
+            quoted=read.quoted is not None,
+        )
+
+
+class Answerer:
+    """Answers questions beside an index."""
+
+    def __init__(
+        self, served: ServedModel, registry: EditRegistry, search: PassageSearch, passages: PassageReader
+    ) -> None:
+        self.engine, self.prompts = served.engine, served.prompts
+        self.registry, self.search, self.passages = registry, search, passages
 
     @property
     def reader(self) -> Reader | None:
         """The trained one."""
         return self.passages.reader
 
-    def retrieve(
-        self, retriever: Retriever, queries: Sequence[str], k: int, search: SearchOptions
-    ) -> list[RetrievalResult]:
-        """One result a query, all in one pass."""
-        only = Filter(search.titles, search.sources)
-        found = partial(retriever.search_many, only=only, rerank=search.rerank)
-        how = retriever.kind(search.how)
-        many = self.compute.run(found, queries, k, search.how)
-        return [RetrievalResult(tuple(_passage(hit) for hit in hits), retriever.version, how) for hits in many]
+    def ask(self, query: AskQuery, on_text: OnPiece | None) -> AskAnswer:
+        """A matched edit in force for the question answers it; otherwise the passages do, under the global edits.
 
-    def ask(self, retriever: Retriever, query: AskQuery, state: State, on_text: OnPiece | None) -> AskAnswer:
-        """A matched edit in force for the question answers it; otherwise the passages do, under the global edits."""
-        hits = self.compute.run(retriever.search, query.question, query.k)
-        used = self.compute.run(self.book.in_force, readings([("user", query.question)]), state, query.edits)
-        edits = [self.book.edit(i) for i in used]
-        matched = any(edit.request.scope == "matched" for edit in edits)
-        answer = self._corrected if matched else self._from_passages
-        found = answer(retriever, query, hits, edits, on_text)
-        return replace(found, edits_used=tuple(used), revision=state.revision, index=retriever.version)
+        Raises:
+            IndexNotReady, UnknownRevision, UnknownEdit, EditRedacted, DamagedEdit, InvalidPrompt
+        """
+        found = self.search.find(query.question, query.k)
+        state = self.registry.state(query.revision)
+        edits = self.registry.acting(readings([("user", query.question)]), state, query.edits)
+        context = AskContext(query, found, edits, state.revision)
+        if any(edit.request.scope == "matched" for edit in edits):
+            return self._from_edits(context, on_text)
+        return self._from_passages(context, on_text)
 
-    def _from_passages(
-        self,
-        retriever: Retriever,
-        query: AskQuery,
-        hits: Sequence[Hit],
-        edits: Sequence[Edit],
-        on_text: OnPiece | None,
-    ) -> AskAnswer:
-        read = self.passages.read(retriever, query, hits, edits, on_text)
+    def _from_passages(self, context: AskContext, on_text: OnPiece | None) -> AskAnswer:
+        query, found = context.query, context.found
+        read = self.passages.read(found.retriever, query, found.hits, context.edits, on_text)
         support = _support(query.question, read)
         passages = tuple(
-            UsedPassage(_passage(hit), hit.rank in support, read.marginal.weight(n), read.marginal.prior(n))
+            UsedPassage(passage_of(hit), hit.rank in support, read.marginal.weight(n), read.marginal.prior(n))
             for n, hit in enumerate(read.shown)
         )
-        supported = read.told and bool(self.reader or support)
-        return _answer(query, read, passages, supported=supported)
+        supported = read.answered and bool(self.reader or support)
+        return context.answer(read, passages, supported=supported)
 
-    def _corrected(
-        self,
-        retriever: Retriever,
-        query: AskQuery,
-        hits: Sequence[Hit],
-        edits: Sequence[Edit],
-        on_text: OnPiece | None,
-    ) -> AskAnswer:
-        """The edit's answer, generated as it was verified, and the passages that say something else."""
-        made = self._by_edits(query, edits, on_text)
-        aside = replace(query, params=replace(query.params, max_tokens=LONGEST_ASIDE, stop=()), mode="concat")
-        everywhere = [edit for edit in edits if edit.request.scope == "global"]
-        said = self.passages.read(retriever, aside, hits, everywhere, None) if hits else None
-        agreeing = cited(query.question, made.text, hits)
-        against = _support(query.question, said) - agreeing if said and _differ(said.text, made.text) else set[int]()
+    def _from_edits(self, context: AskContext, on_text: OnPiece | None) -> AskAnswer:
+        """The edits' answer, generated as it was verified, and the passages that say something else."""
+        question, hits = context.query.question, context.found.hits
+        made = self._generated(context, on_text)
+        said = self._aside(context) if hits else None
+        agreeing = cited(question, made.text, hits)
+        against = _support(question, said) - agreeing if said and _differ(said.text, made.text) else set[int]()
         passages = tuple(
-            UsedPassage(_passage(hit), hit.rank in agreeing, overruled=hit.rank in against) for hit in hits
+            UsedPassage(passage_of(hit), hit.rank in agreeing, overruled=hit.rank in against) for hit in hits
         )
-        return _answer(query, made, passages, passages_say=said.text if said and against else None)
+        return context.answer(made, passages, passages_say=said.text if said and against else None)
 
-    def _by_edits(self, query: AskQuery, edits: Sequence[Edit], on_text: OnPiece | None) -> PassageAnswer:
-        prepared = self.passages.prompts.question(query.question, "question", query.params.max_tokens)
+    def _generated(self, context: AskContext, on_text: OnPiece | None) -> PassageAnswer:
+        params = context.query.params
+        prepared = self.prompts.question(context.query.question, "question", params.max_tokens)
         piece: Callable[[int, str], None] | None = (lambda _, text: on_text(text)) if on_text else None
-        (made,) = self.passages.engine.generate([prepared.ids], [edits], query.params, piece)
+        (made,) = self.engine.generate([prepared.ids], [context.edits], params, piece)
         return PassageAnswer(made.text, made.finish_reason, made.prompt_tokens, made.completion_tokens, ())
+
+    def _aside(self, context: AskContext) -> PassageAnswer:
+        """What the passages say without the matched edits."""
+        query, found = context.query, context.found
+        aside = replace(query, params=replace(query.params, max_tokens=LONGEST_ASIDE, stop=()), mode="concat")
+        everywhere = [edit for edit in context.edits if edit.request.scope == "global"]
+        return self.passages.read(found.retriever, aside, found.hits, everywhere, None)
 
 
 def _support(question: str, read: PassageAnswer) -> set[int]:
     """Ranks of the passages that a reading rests on."""
     if read.quoted:
         return set(read.quoted.ranks)
-    return cited(question, read.text, read.shown) if read.told else set()
+    return cited(question, read.text, read.shown) if read.answered else set()
 
 
 def _differ(said: str, made: str) -> bool:
     """Whether what the passages say lacks what the edit says."""
     return f" {normalise(made)} " not in f" {normalise(said)} "
-
-
-def _answer(
-    query: AskQuery,
-    read: PassageAnswer,
-    passages: tuple[UsedPassage, ...],
-    supported: bool = True,
-    passages_say: str | None = None,
-) -> AskAnswer:
-    return AskAnswer(
-        read.text,
-        passages,
-        read.finish_reason,
-        0,
-        (),
-        "",
-        query.mode,
-        read.prompt_tokens,
-        read.completion_tokens,
-        supported,
-        passages_say,
-        read.quoted is not None,
-    )
-
-
-def _passage(hit: Hit) -> RetrievedPassage:
-    p = hit.passage
-    return RetrievedPassage(p.id, p.title, p.text, hit.score, hit.rank, p.source, hit.inner_product)

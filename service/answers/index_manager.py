@@ -15,7 +15,7 @@ from retrieval.indexing.builder import build_summaries_index
 from retrieval.search.bm25_store import Bm25Store
 from retrieval.search.retriever import Retriever
 from service.errors import IndexNotReady
-from service.types import IndexInfo
+from service.types.answers import IndexInfo
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,8 @@ class IndexManager:
                 version = self.versions.active()
                 if version is None:
                     self.say("building the index, once")
-                    version = build_summaries_index(self.root, self.encoder, self._progress).version
+                    built = build_summaries_index(self.root, self.encoder, self._progress).version
+                    version = self.versions.active() or built  # another process may have chosen one meanwhile
                 self._retriever = self._open(version)
             self.say(f"index {version}, {len(self._retriever.index.passages)} passages")
         except Exception as error:
@@ -109,4 +110,11 @@ class IndexManager:
 
 def _info(listed: ListedVersion) -> IndexInfo:
     m = listed.manifest
-    return IndexInfo(m.version, m.passages, m.dimension, m.type, m.built_at, listed.active)
+    return IndexInfo(
+        version=m.version,
+        passages=m.passages,
+        dimension=m.dimension,
+        type=m.type,
+        built_at=m.built_at,
+        active=listed.active,
+    )

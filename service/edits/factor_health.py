@@ -8,11 +8,10 @@ from typing import Any
 
 from editing.edit import Deltas
 from editing.errors import CorruptFactors, StorageError
-from editing.factor_file import Signature
 from editing.ledger.events import Event
-from editing.store import EditStore
+from editing.store import EditStore, Signature
 from service.errors import DamagedEdit
-from service.types import Damage
+from service.types.edits import Damage
 
 
 class FactorHealth:

@@ -11,7 +11,8 @@ from threading import Lock
 from editing.errors import CorruptLedger, UnknownRevision
 from editing.ledger.ledger import Ledger, LedgerVerification
 from editing.ledger.merkle import MerkleTree, departs
-from service.types import ConsistencyProof, Damage, InclusionProof, LogRoot, LogVerification, NotedRoot
+from service.types.edits import Damage
+from service.types.log import ConsistencyProof, InclusionProof, LogRoot, LogVerification, NotedRoot
 
 
 class LogTree:

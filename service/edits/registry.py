@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,18 +17,23 @@ from editing.ledger.history import History
 from editing.ledger.ledger import Ledger, LedgerVerification
 from editing.ledger.state import Mask, State
 from editing.scope.column import Column
+from editing.scope.contradictions import contradictions
 from editing.scope.decision import SAME
 from editing.scope.index import ScopeIndex
 from editing.scope.wordings import Wordings
 from editing.store import EditStore
 from service.edits.factor_health import FactorHealth
-from service.types import EditChoice
+from service.edits.lru_cache import LruCache
+from service.edits.prepared_edit import PreparedEdit, concerned
+from service.edits.stored_request import request_of
+from service.engines.compute_thread import ComputeThread
+from service.types.edits import EditChoice
 
-T = TypeVar("T")
 KEPT_FACTORS = 256  # edits whose factors stay in memory
 KEPT_EVENTS = 256
 PAGE = 1000  # events read at once
-PATIENCE = 2.0  # seconds after which progress is told
+SUPERSEDES = 4.0  # log-odds above the scope threshold from which a new edit takes an old one's place
+PATIENCE = 2.0  # seconds after which progress is said
 Candidate = tuple[str, Wordings]
 Say = Callable[[str], None]
 
@@ -43,20 +46,26 @@ class EditRegistry:
     Args:
         ledger: what happened.
         store: factor files.
-        scope: wordings of all edits.
+        scope: wordings of all edits; asked in the compute thread.
         say: hears how far reading a long ledger has come.
     """
 
-    def __init__(self, ledger: Ledger, store: EditStore, scope: ScopeIndex, say: Say = lambda _: None) -> None:
-        self.ledger, self.store, self.scope, self.say = ledger, store, scope, say
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: EditStore,
+        scope: ScopeIndex,
+        compute: ComputeThread,
+        say: Say = lambda _: None,
+    ) -> None:
+        self.ledger, self.store, self.scope, self.compute, self.say = ledger, store, scope, compute, say
         self.health = FactorHealth(store)
         self._history = History()
         self._global = Column(bool)  # by ordinal
         self._redacted: set[str] = set()
-        self._events: OrderedDict[str, Event] = OrderedDict()
-        self._kept: OrderedDict[str, Edit] = OrderedDict()
-        self._lock = threading.RLock()
-        self.refresh()
+        self._events, self._edits = LruCache[Event](KEPT_EVENTS), LruCache[Edit](KEPT_FACTORS)
+        self._lock = threading.Lock()
+        compute.run(self.refresh)  # embeds the wordings that are not kept
 
     def refresh(self) -> State:
         """The state now, with every event that any process has appended."""
@@ -83,7 +92,7 @@ class EditRegistry:
         """
         if self._history.roster.ordinal(edit_id) < 0:
             raise UnknownEdit(f"there is no edit {edit_id}")
-        return self._remembered(self._events, edit_id, KEPT_EVENTS, self._read)
+        return self._events.get(edit_id, self._read)
 
     def request(self, edit_id: str) -> EditRequest:
         return request_of(self.event(edit_id).request or {})
@@ -94,7 +103,7 @@ class EditRegistry:
         Raises:
             UnknownEdit, DamagedEdit
         """
-        return self._remembered(self._kept, edit_id, KEPT_FACTORS, self._load)
+        return self._edits.get(edit_id, self._load)
 
     def without(self, state: State, ids: Collection[str]) -> State:
         """The state as if these edits had not been recorded."""
@@ -104,6 +113,10 @@ class EditRegistry:
         """Edits in force that act on every prompt."""
         ids = (state.roster.ids[n] for n in np.flatnonzero(state.in_force & self._globals(state)))
         return [i for i in ids if i not in self._redacted]
+
+    def acting(self, about: str | Sequence[str], state: State, choice: EditChoice = "active") -> list[Edit]:
+        """The edits that :meth:`in_force` names, with their factors; raises DamagedEdit as well."""
+        return [self.edit(edit_id) for edit_id in self.in_force(about, state, choice)]
 
     def in_force(
         self,
@@ -126,21 +139,16 @@ class EditRegistry:
         if choice == "none":
             return []
         if not isinstance(choice, str):
-            for edit_id in choice:
-                if edit_id not in state:
-                    raise UnknownEdit(f"there is no edit {edit_id} at revision {state.revision}")
-                if edit_id in self._redacted:
-                    raise EditRedacted(f"{edit_id} was redacted; what its factors have learned is not shown any more")
-            return sorted(set(choice), key=state.roster.ordinal)
+            return self._chosen(choice, state)
         everywhere = self.everywhere(state)
-        best = self.scope.best(about, state.in_force & ~self._globals(state), candidate)
+        best = self.compute.run(self.scope.best, about, state.in_force & ~self._globals(state), candidate)
         if best is None:
             return everywhere
         if candidate and best.edit_id == candidate[0]:
             return [*everywhere, best.edit_id]
         return sorted([*everywhere, best.edit_id], key=state.roster.ordinal)
 
-    def superseded(self, request: EditRequest, state: State, margin: float) -> tuple[str, ...]:
+    def superseded(self, request: EditRequest, state: State) -> tuple[str, ...]:
         """Edits in force of the same kind that the new request takes the place of: those that ask the very same.
 
         Asking nearly the same of another name ("Guinea", "Guinea-Bissau") does not count, however alike it sounds.
@@ -149,10 +157,23 @@ class EditRegistry:
         named = names_in(request.input)
         certain = [
             match.edit_id
-            for match in self.scope.rank(request.input, rivals)
-            if match.score == SAME or (match.score >= margin and named and named == names_in(match.input))
+            for match in self.compute.run(self.scope.rank, request.input, rivals)
+            if match.score == SAME or (match.score >= SUPERSEDES and named and named == names_in(match.input))
         ]
         return tuple(sorted(certain, key=state.roster.ordinal))
+
+    def wordings(self, request: EditRequest) -> Wordings:
+        """What an edit made of the request would answer to."""
+        return self.compute.run(self.scope.wordings, request)
+
+    def contradictions(self, edits: Sequence[PreparedEdit]) -> list[tuple[int, int]]:
+        """Places of edits that ask the same and want different answers, the earlier one first."""
+        requests, wordings = [edit.request for edit in edits], [edit.wordings for edit in edits]
+        return self.compute.run(contradictions, self.scope, requests, wordings, SUPERSEDES)
+
+    def concerned(self, later: PreparedEdit, earlier: Sequence[PreparedEdit]) -> bool:
+        """Whether one of the earlier edits, once recorded, would act on what the later one's verification asks."""
+        return self.compute.run(concerned, self.scope, later, earlier)
 
     def append(self, draft: Draft, after: int, wordings: Wordings | None = None) -> Event:
         """Record an event; raises LedgerConflict when the head has moved, StorageError when the disk refuses."""
@@ -202,9 +223,16 @@ class EditRegistry:
         """Its texts were erased."""
         self._redacted.add(edit_id)
         self.scope.forget(edit_id)
-        with self._lock:
-            self._events.pop(edit_id, None)
-            self._kept.pop(edit_id, None)
+        self._events.erase(edit_id)
+        self._edits.erase(edit_id)
+
+    def _chosen(self, ids: Sequence[str], state: State) -> list[str]:
+        for edit_id in ids:
+            if edit_id not in state:
+                raise UnknownEdit(f"there is no edit {edit_id} at revision {state.revision}")
+            if edit_id in self._redacted:
+                raise EditRedacted(f"{edit_id} was redacted; what its factors have learned is not shown any more")
+        return sorted(set(ids), key=state.roster.ordinal)
 
     def _globals(self, state: State) -> Mask:
         """(n,), which of the state's edits act on every prompt."""
@@ -219,39 +247,3 @@ class EditRegistry:
     def _load(self, edit_id: str) -> Edit:
         event = self.event(edit_id)
         return Edit(edit_id, request_of(event.request or {}), self.health.factors(edit_id), event.factors or "")
-
-    def _remembered(self, kept: OrderedDict[str, T], edit_id: str, most: int, make: Callable[[str], T]) -> T:
-        with self._lock:
-            if edit_id in kept:
-                kept.move_to_end(edit_id)
-                return kept[edit_id]
-        made = make(edit_id)
-        with self._lock:
-            kept[edit_id] = made
-            while len(kept) > most:
-                kept.popitem(last=False)
-        return made
-
-
-def request_of(stored: Mapping[str, Any]) -> EditRequest:
-    """The request as recorded in an event; erased texts are empty."""
-    return EditRequest(
-        stored["input"] or "",
-        stored["output"] or "",
-        bool(stored.get("raw")),
-        tuple(stored.get("rephrases") or ()),
-        tuple(stored.get("locality") or ()),
-        stored.get("scope", "matched"),
-    )
-
-
-def stored_request(request: EditRequest) -> dict[str, Any]:
-    """A request as JSON, for an event."""
-    return {
-        "input": request.input,
-        "output": request.output,
-        "raw": request.raw,
-        "rephrases": list(request.rephrases),
-        "locality": list(request.locality),
-        "scope": request.scope,
-    }

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from editing.errors import EditingError
 from editing.verify import match
-from service.engines.protocol import SamplingParams
+from service.edits.registry import EditRegistry
+from service.engines.protocol import OnText, SamplingParams
 from service.errors import ClientGone, Overloaded, ServiceError
 from service.jobs import CancellationToken, Failing
-from service.pipeline import Pipeline
-from service.types import Answer, GenerateQuery
+from service.prompt import PromptBuilder
+from service.types.generation import Answer, GenerateQuery
 
+GenerateMany = Callable[[Sequence[GenerateQuery], OnText], Sequence[Answer]]
 TOGETHER = 16  # prompts decoded at once; other requests get their turn between two tokens
 
 
@@ -61,13 +63,22 @@ class Reverification:
     edits may change it rightly. What fails in a batch is asked once more alone, as a user would ask it.
 
     Args:
-        served: the service's use-cases.
+        generate_many: the service's own, which users' requests take.
+        model: digest of the served model.
         params: greedy, as long as answers may be when an edit is verified.
     """
 
-    def __init__(self, served: Pipeline, params: SamplingParams) -> None:
-        self.served, self.params = served, params
-        self.state = served.book.refresh()
+    def __init__(
+        self,
+        registry: EditRegistry,
+        prompts: PromptBuilder,
+        generate_many: GenerateMany,
+        model: str,
+        params: SamplingParams,
+    ) -> None:
+        self.registry, self.prompts, self.generate_many = registry, prompts, generate_many
+        self.model, self.params = model, params
+        self.state = registry.refresh()
         self._cases: dict[str, list[dict[str, Any]]] = {}
 
     @property
@@ -94,7 +105,7 @@ class Reverification:
 
     def failing(self) -> list[Failing]:
         """Findings so far, one for each edit; edits that were rolled back meanwhile are none."""
-        statuses = self.served.book.refresh().statuses if self._cases else {}
+        statuses = self.registry.refresh().statuses if self._cases else {}
         return [
             self._finding(edit_id, cases)
             for edit_id, cases in self._cases.items()
@@ -102,17 +113,17 @@ class Reverification:
         ]
 
     def _finding(self, edit_id: str, cases: Sequence[dict[str, Any]]) -> Failing:
-        request, first = self.served.book.request(edit_id), cases[0]
+        request, first = self.registry.request(edit_id), cases[0]
         why = first["why"] if len(cases) == 1 else f"{first['why']}; and {len(cases) - 1} more prompts"
-        if not _held(self.served.book.event(edit_id).report or {}):
+        if not _held(self.registry.event(edit_id).report or {}):
             why += "; it was recorded by force and did not hold then"
         found = {"answer": first["answer"], "match": first["match"], "why": why, "cases": list(cases)}
         return {"edit_id": edit_id, "input": request.input, "wanted": request.output, **found}
 
     def _questions(self, place: int, edit_id: str) -> Iterator[VerificationPrompt]:
         """What is to be asked of an edit; nothing where its factors are damaged, which is a finding by itself."""
-        request = self.served.book.request(edit_id)
-        damage = self.served.book.health.check(edit_id)
+        request = self.registry.request(edit_id)
+        damage = self.registry.health.check(edit_id)
         if damage:
             case = {"prompt": request.input, "what": "input", "wanted": request.output, "answer": None, "match": "no"}
             self._cases[edit_id] = [{**case, "why": damage.why}]
@@ -128,19 +139,17 @@ class Reverification:
 
     def _recorded(self, edit_id: str) -> list[tuple[str, str]]:
         """Locality prompts and their answers when the edit was made, by this model."""
-        event = self.served.book.event(edit_id)
+        event = self.registry.event(edit_id)
         cases = (event.report or {}).get("locality", {}).get("cases", [])
-        if event.model != self.served.base.digest:
+        if event.model != self.model:
             return []
         return [(case["prompt"], case["after"]) for case in cases]
 
     def _as_then(self, edit_id: str, query: GenerateQuery) -> bool:
         """Whether the same edits act on a prompt as when this edit was made."""
-        book, compute = self.served.book, self.served.corrector.compute
-        about = self.served.prompts.of_query(query).about
-        then = book.state(book.event(edit_id).seq)
-        now, before = (compute.run(book.in_force, about, state) for state in (self.state, then))
-        return now == before
+        about = self.prompts.of_query(query).about
+        then = self.registry.state(self.registry.event(edit_id).seq)
+        return self.registry.in_force(about, self.state) == self.registry.in_force(about, then)
 
     def _judge(self, questions: Sequence[VerificationPrompt], watch: CancellationToken) -> None:
         for question, answer in zip(questions, self._answers(questions, watch), strict=True):
@@ -157,7 +166,7 @@ class Reverification:
         """Answers, or what prevented them: an error in a batch is that of one of its prompts."""
         while True:
             try:
-                return self.served.generate_many([question.query for question in questions], watch.check)
+                return self.generate_many([question.query for question in questions], watch.check)
             except Overloaded as error:  # users first
                 watch.wait(error.retry_after)
             except ClientGone:

@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from service.edits.factor_health import FactorHealth
-from service.types import Damage
+from service.types.edits import Damage
 
 Say = Callable[[str], None]
 BYTES_A_SECOND = 50e6  # a small part of what a disk gives; ten thousand edits take a minute or two
 NICE = 19  # the thread runs when nothing else wants to
-TOLD = 20  # damaged edits named at start; GET /log/verify names all
+NAMED_AT_START = 20  # damaged edits; GET /log/verify names all
 
 
 class StartupCheck:
@@ -57,19 +57,19 @@ class StartupCheck:
                 return
             damage = self.health.check(edit_id, leave_cached=False)
             if damage and edit_id not in known:
-                self.say(told(damage))
+                self.say(warning(damage))
             self._stop.wait(self.health.size(edit_id) / BYTES_A_SECOND)
 
 
-def glance_at_start(health: FactorHealth, say: Say) -> None:
-    """Say which files are missing or cut short; the digests are for ``StartupCheck``."""
+def tell_missing_files(health: FactorHealth, say: Say) -> None:
+    """Say which files are missing or cut short. ``StartupCheck`` compares their digests as well."""
     found = health.glance()
-    for damage in found[:TOLD]:
-        say(told(damage))
-    if len(found) > TOLD:
-        say(f"and {len(found) - TOLD} more damaged edits; GET /log/verify names all")
+    for damage in found[:NAMED_AT_START]:
+        say(warning(damage))
+    if len(found) > NAMED_AT_START:
+        say(f"and {len(found) - NAMED_AT_START} more damaged edits; GET /log/verify names all")
 
 
-def told(damage: Damage) -> str:
+def warning(damage: Damage) -> str:
     """One line for whoever looks after the service."""
     return f"damaged edit {damage.edit_id} (revision {damage.seq}): {damage.why}; restore it or roll the edit back"

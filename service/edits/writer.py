@@ -1,58 +1,79 @@
-"""Correcting: edits are made, one writer at a time, and recorded in the order in which they were asked for."""
+"""Writes to the ledger: one writer at a time; edits are recorded in the order in which they were asked for."""
 
 from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from editing.edit import EditRequest
 from editing.errors import EditingError, LedgerConflict
 from editing.ledger.events import Draft, Event
-from editing.scope.contradictions import contradictions
-from service.edits.computation import SUPERSEDES, ComputedEdit, EditComputation, PreparedEdit, near
-from service.edits.registry import request_of, stored_request
+from editing.ledger.state import State
+from errata.clock import now
+from service.edits.computation import ComputedEdit, EditComputation
+from service.edits.idempotency import IdempotencyKeys
+from service.edits.listing import result_of
+from service.edits.prepared_edit import PreparedEdit
+from service.edits.registry import EditRegistry
+from service.edits.stored_request import stored_request
 from service.errors import (
     ChecksFailed,
     ClientGone,
     ContradictingEdits,
-    IdempotencyInProgress,
     IdempotencyMismatch,
     RevisionMoved,
     ServiceError,
 )
-from service.types import EditItem, EditOptions, EditResult, OnItem, Outcome
+from service.types.edits import EditItem, EditOptions, EditResult, OnItem, Outcome
 
 RETRIES = 3  # when another process writes first
 TOGETHER = 16  # edits made at once
-_Waiting = tuple[int, EditOptions, PreparedEdit]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchItem:
+    """An item that can be worked on, and its place in the batch."""
+
+    place: int
+    options: EditOptions
+    prepared: PreparedEdit
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What became of the items of a batch, by place, as far as it is known. ``on_item`` hears of each."""
+
+    on_item: OnItem | None
+    known: dict[int, Outcome] = field(default_factory=dict)
+
+    def add(self, place: int, outcome: Outcome) -> None:
+        """Raises whatever ``on_item`` raises."""
+        self.known[place] = outcome
+        if self.on_item:
+            self.on_item(place, outcome)
+
+    def left(self, group: Sequence[BatchItem]) -> list[BatchItem]:
+        """The items whose outcome is not known."""
+        return [item for item in group if item.place not in self.known]
+
+    def fail(self, group: Sequence[BatchItem], error: ServiceError | EditingError) -> None:
+        """All items whose outcome is not known end with this error."""
+        for item in self.left(group):
+            self.add(item.place, error)
 
 
 class EditWriter:
-    """Turns requests into recorded edits; one writer at a time.
+    """Turns requests into recorded events; one writer at a time.
 
     Args:
-        maker: computes and verifies.
+        computation: computes and verifies edits.
     """
 
-    def __init__(self, maker: EditComputation) -> None:
-        self.maker, self.book, self.compute = maker, maker.book, maker.compute
-        self.writing = threading.Lock()
-        self._running: set[str] = set()
-        self._guard = threading.Lock()
-
-    def edit(self, request: EditRequest, options: EditOptions) -> EditResult:
-        """Make an edit as ``options`` say.
-
-        Raises:
-            InvalidEdit, ChecksFailed, RevisionMoved, IdempotencyMismatch, IdempotencyInProgress, StorageError, NotReady
-        """
-        (outcome,) = self.edit_many([(request, options)])
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+    def __init__(self, registry: EditRegistry, computation: EditComputation) -> None:
+        self.registry, self.computation = registry, computation
+        self._keys = IdempotencyKeys(registry.ledger)
+        self._writing = threading.Lock()
 
     def edit_many(self, items: Sequence[EditItem], on_item: OnItem | None = None) -> list[Outcome]:
         """Make edits in their order, each as if it had been asked for alone; what fails stops none of the others.
@@ -62,201 +83,153 @@ class EditWriter:
         Raises:
             ContradictingEdits: two items ask the same and want different answers; nothing was recorded.
             IdempotencyInProgress: another request with one of the keys is still running.
-            RevisionMoved: the first item's ``if_match`` is not the head.
         """
-        outcomes: dict[int, Outcome] = {}
-
-        def tell(place: int, outcome: Outcome) -> None:
-            outcomes[place] = outcome
-            if on_item:
-                on_item(place, outcome)
-
-        with self._once([options.idempotency_key for _, options in items]):
-            asked = self._asked(items, tell)
-            self._refuse_contradictions(asked)
+        outcomes = Outcomes(on_item)
+        with self._keys.held([options.idempotency_key for _, options in items]):
+            prepared = self._prepared(items, outcomes)
+            if found := self.registry.contradictions([item.prepared for item in prepared]):
+                raise ContradictingEdits([(prepared[a].place, prepared[b].place) for a, b in found])
             moved: RevisionMoved | None = None
-            for group in self._groups([(n, items[n][1], one) for n, one in asked.items()]):
-                moved = moved or self._edit_group(group, tell)
+            for group in self._groups(prepared):
+                moved = moved or self._edit_group(group, outcomes)
                 if moved:  # nobody may build on a head that is not the expected one
-                    self._give_up(group, moved, tell)
-        return [outcomes[place] for place in range(len(items))]
+                    outcomes.fail(group, moved)
+        return [outcomes.known[place] for place in range(len(items))]
 
-    def _asked(self, items: Sequence[EditItem], tell: OnItem) -> dict[int, PreparedEdit]:
-        """What can be worked on; of the rest it is told why not, or what became of it when it was asked for before."""
-        asked = {}
+    def record(self, draft: Callable[[State], Draft], if_match: int | None) -> tuple[State, Event]:
+        """Record what ``draft`` makes of the state; the state before, and the event.
+
+        Raises:
+            RevisionMoved: the head is not ``if_match``, or other processes always wrote first.
+            Exception: whatever ``draft`` raises.
+        """
+        with self._writing:
+            for attempt in range(RETRIES):
+                before = self.registry.refresh()
+                _expect_head(if_match, before.revision)
+                try:
+                    return before, self.registry.append(draft(before), after=before.revision)
+                except LedgerConflict as conflict:  # another process wrote first; what it wrote is looked at anew
+                    if attempt == RETRIES - 1:
+                        raise RevisionMoved(conflict.expected, conflict.actual) from conflict
+        raise AssertionError("unreachable")
+
+    def _prepared(self, items: Sequence[EditItem], outcomes: Outcomes) -> list[BatchItem]:
+        """What can be worked on. The outcome of the rest is an error, or what was recorded under its key before."""
+        found = []
         for place, (request, options) in enumerate(items):
             try:
-                if first := self._first_answer(options):
-                    tell(place, first)
+                if first := self._keys.first_answer(options):
+                    outcomes.add(place, first)
                 else:
-                    asked[place] = self.maker.asked(request)
+                    found.append(BatchItem(place, options, self.computation.prepare(request)))
             except (ServiceError, EditingError) as error:
-                tell(place, error)
-        return asked
+                outcomes.add(place, error)
+        return found
 
-    def _refuse_contradictions(self, asked: dict[int, PreparedEdit]) -> None:
-        places = list(asked)
-        requests, wordings = [asked[n].request for n in places], [asked[n].wordings for n in places]
-        found = self.compute.run(contradictions, self.book.scope, requests, wordings, SUPERSEDES)
-        if found:
-            raise ContradictingEdits([(places[a], places[b]) for a, b in found])
-
-    def _groups(self, waiting: Sequence[_Waiting]) -> Iterator[list[_Waiting]]:
+    def _groups(self, items: Sequence[BatchItem]) -> Iterator[list[BatchItem]]:
         """Consecutive items that do not concern each other, so that their order makes no difference within a group."""
-        group: list[_Waiting] = []
-        for one in waiting:
-            if group and (len(group) == TOGETHER or self.compute.run(self._concerned, one[2], [g[2] for g in group])):
+        group: list[BatchItem] = []
+        for item in items:
+            earlier = [other.prepared for other in group]
+            if group and (len(group) == TOGETHER or self.registry.concerned(item.prepared, earlier)):
                 yield group
                 group = []
-            group.append(one)
+            group.append(item)
         if group:
             yield group
 
-    def _concerned(self, one: PreparedEdit, earlier: Sequence[PreparedEdit]) -> bool:
-        """Whether an earlier edit would act on what a later one's verification asks."""
-        if any(asked.request.scope == "global" for asked in (one, *earlier)):
-            return True
-        scope = self.book.scope
-        return any(
-            near(vectors, other.wordings) and scope.score(text, vectors, other.wordings) > 0
-            for text, vectors in zip(one.prompts, one.vectors, strict=True)
-            for other in earlier
-        )
-
-    def _edit_group(self, group: list[_Waiting], tell: OnItem) -> RevisionMoved | None:
-        """Make and record a group, and empty it; the error where it stopped because the head was not the expected one.
+    def _edit_group(self, group: Sequence[BatchItem], outcomes: Outcomes) -> RevisionMoved | None:
+        """Make and record a group; the error where it stopped because the head was not the expected one.
 
         Another process that writes first makes the rest of the group be looked at anew.
         """
-        with self.writing:
+        with self._writing:
             for _ in range(RETRIES):
                 try:
-                    self._record_group(group, tell)
+                    self._record_group(outcomes.left(group), outcomes)
                     return None
                 except LedgerConflict as conflict:
                     moved = RevisionMoved(conflict.expected, conflict.actual)
-                    group[:] = [one for one in group if not self._done_elsewhere(one, tell)]
-                    if any(options.if_match is not None for _, options, _ in group):
+                    self._replay(outcomes.left(group), outcomes)
+                    if any(item.options.if_match is not None for item in outcomes.left(group)):
                         return moved
                 except RevisionMoved as error:
                     return error
                 except ClientGone:
                     raise
                 except (ServiceError, EditingError) as error:
-                    self._give_up(group, error, tell)
+                    outcomes.fail(group, error)
                     return None
-        self._give_up(group, moved, tell)
+        outcomes.fail(group, moved)
         return None
 
-    def _give_up(self, group: list[_Waiting], error: ServiceError | EditingError, tell: OnItem) -> None:
-        while group:
-            tell(group.pop(0)[0], error)
-
-    def _record_group(self, group: list[_Waiting], tell: OnItem) -> None:
-        """Make what is left of the group, and take each item off it once it is known what became of it."""
+    def _record_group(self, group: Sequence[BatchItem], outcomes: Outcomes) -> None:
+        """Make the edits of a group, and record one after the other."""
         if not group:
             return
-        state = self.book.refresh()
-        expect_head(group[0][1].if_match, state.revision)
-        for made in self.maker.make([asked for *_, asked in group], state):
-            place, options, _ = group[0]
-            outcome: Outcome
-            if options.dry_run:
-                outcome = rehearsed(made, options, state.revision)
-            elif not made.verification.holds and not options.force:
-                outcome = ChecksFailed(made.report)
+        state = self.registry.refresh()
+        _expect_head(group[0].options.if_match, state.revision)
+        computed = self.computation.compute([item.prepared for item in group], state)
+        for item, edit in zip(group, computed, strict=True):
+            if item.options.dry_run:
+                outcomes.add(item.place, _rehearsed(edit, item.options, state.revision))
+            elif not edit.holds and not item.options.force:
+                outcomes.add(item.place, ChecksFailed(edit.report))
             else:
-                event = self._record(made, options, state.revision)
-                state, outcome = self.book.refresh(), result_of(event)
-            group.pop(0)
-            tell(place, outcome)
+                event = self._record_edit(edit, item.options, state.revision)
+                state = self.registry.refresh()
+                outcomes.add(item.place, result_of(event))
 
-    def _record(self, made: ComputedEdit, options: EditOptions, head: int) -> Event:
+    def _record_edit(self, edit: ComputedEdit, options: EditOptions, head: int) -> Event:
         """The factor file first, the ledger row second (D4)."""
-        assert self.maker.editor is not None
-        factors = self.book.store.save(made.deltas, self.maker.base.name)
+        base = self.computation.base
+        factors = self.registry.store.save(edit.deltas, base.name)
         draft = Draft(
             kind="apply",
             edit_id=f"ed_{uuid.uuid4().hex}",
             actor=options.actor,
             reason=options.reason,
-            request=stored_request(made.asked.request),
-            report=made.report,
+            request=stored_request(edit.prepared.request),
+            report=edit.report,
             factors=factors,
-            supersedes=made.supersedes,
-            model=self.maker.base.digest,
-            editor=self.maker.editor.digest,
+            supersedes=edit.supersedes,
+            model=base.digest,
+            editor=edit.editor,
             base_revision=head,
             idempotency_key=options.idempotency_key,
             fingerprint=options.fingerprint if options.idempotency_key else None,
         )
-        return self.book.append(draft, after=head, wordings=made.asked.wordings)
+        return self.registry.append(draft, after=head, wordings=edit.prepared.wordings)
 
-    def _done_elsewhere(self, waiting: _Waiting, tell: OnItem) -> bool:
-        """Whether what another process recorded was the same request."""
-        try:
-            first = self._first_answer(waiting[1])
-        except IdempotencyMismatch as error:
-            tell(waiting[0], error)
-            return True
-        if first:
-            tell(waiting[0], first)
-        return first is not None
-
-    def _first_answer(self, options: EditOptions) -> EditResult | None:
-        if options.idempotency_key is None:
-            return None
-        event = self.book.ledger.by_idempotency_key(options.idempotency_key)
-        if event is None:
-            return None
-        if event.fingerprint != options.fingerprint:
-            raise IdempotencyMismatch(
-                f"the idempotency key {options.idempotency_key!r} was used with another body before"
-            )
-        return result_of(event, replayed=True)
-
-    @contextmanager
-    def _once(self, given: Sequence[str | None]) -> Iterator[None]:
-        """While the first request with a key runs, a second one is refused."""
-        keys = {key for key in given if key is not None}
-        with self._guard:
-            if running := keys & self._running:
-                raise IdempotencyInProgress(
-                    f"the first request with the idempotency key {min(running)!r} is still running; ask again later"
-                )
-            self._running |= keys
-        try:
-            yield
-        finally:
-            with self._guard:
-                self._running -= keys
+    def _replay(self, group: Sequence[BatchItem], outcomes: Outcomes) -> None:
+        """Another process may have recorded the same requests meanwhile."""
+        for item in group:
+            try:
+                first = self._keys.first_answer(item.options)
+            except IdempotencyMismatch as error:
+                outcomes.add(item.place, error)
+            else:
+                if first:
+                    outcomes.add(item.place, first)
 
 
-def expect_head(if_match: int | None, revision: int) -> None:
+def _expect_head(if_match: int | None, revision: int) -> None:
     """Raises RevisionMoved when the writer expects another head."""
     if if_match is not None and if_match != revision:
         raise RevisionMoved(if_match, revision)
 
 
-def result_of(event: Event, *, replayed: bool = False) -> EditResult:
-    """An apply event as the answer to the request that made it."""
-    return EditResult(
-        event.edit_id,
-        event.seq,
-        "active",
-        event.at,
-        event.actor,
-        request_of(event.request or {}),
-        event.report or {},
-        event.reason,
-        tuple(event.supersedes),
-        replayed,
-    )
-
-
-def rehearsed(made: ComputedEdit, options: EditOptions, revision: int) -> EditResult:
+def _rehearsed(edit: ComputedEdit, options: EditOptions, revision: int) -> EditResult:
     """The answer to a dry run: the same, without an id."""
-    at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     return EditResult(
-        None, revision, "active", at, options.actor, made.asked.request, made.report, options.reason, made.supersedes
+        id=None,
+        revision=revision,
+        status="active",
+        created_at=now(),
+        actor=options.actor,
+        request=edit.prepared.request,
+        report=edit.report,
+        reason=options.reason,
+        supersedes=edit.supersedes,
     )

@@ -1,4 +1,4 @@
-"""One decoding step for several rows, each of which gets the bits that it would get alone.
+"""One decoding step for several sequences, each a row of the batch, which gets the bits that it would get alone.
 
 Selective batching (Orca: Yu et al., OSDI 2022): all layers see the rows as one batch (n, 1, hidden), so that weights
 are read once for all; attention and the side paths of edits go row by row, each over the row's own cache and factors.
@@ -28,7 +28,7 @@ _TRIED = 24  # rows on which layers are tried
 
 
 class BatchedStep:
-    """Decodes rows together. See ``service.engines.capability`` for the models that can."""
+    """Decodes sequences together. See ``service.engines.capability`` for the models that can."""
 
     def __init__(self, model: Any) -> None:
         from transformers import AttentionInterface
@@ -38,18 +38,18 @@ class BatchedStep:
         self.ordered = ordered_layers(model)
 
     @torch.inference_mode()
-    def step(self, rows: Sequence[TokenSequence]) -> Tensor:
-        """Logits (n, vocab) after each row's last token, float32."""
-        ids = torch.tensor([row.tokens[-1:] for row in rows])
-        places = torch.tensor([[row.place] for row in rows])
-        caches = BatchedCache([row.cache for row in rows])
+    def step(self, sequences: Sequence[TokenSequence]) -> Tensor:
+        """Logits (n, vocab) after each sequence's last token, float32."""
+        ids = torch.tensor([sequence.tokens[-1:] for sequence in sequences])
+        positions = torch.tensor([[sequence.position] for sequence in sequences])
+        caches = BatchedCache([sequence.cache for sequence in sequences])
         with ExitStack() as stack:
             stack.enter_context(row_attention(self.model))
             for layer in self.ordered:
                 stack.enter_context(by_columns(layer))
-            stack.enter_context(edited(self.model, side_paths(rows)))
+            stack.enter_context(edited(self.model, side_paths(sequences)))
             out = self.model(
-                input_ids=ids, position_ids=places, past_key_values=caches, use_cache=True, logits_to_keep=1
+                input_ids=ids, position_ids=positions, past_key_values=caches, use_cache=True, logits_to_keep=1
             )
         logits: Tensor = out.logits[:, -1].float()
         return logits
@@ -162,10 +162,12 @@ class BatchedSidePath:
         return y
 
 
-def side_paths(rows: Sequence[TokenSequence]) -> dict[str, BatchedSidePath]:
+def side_paths(sequences: Sequence[TokenSequence]) -> dict[str, BatchedSidePath]:
     """By layer."""
-    names = dict.fromkeys(name for row in rows for name in row.factors)
+    names = dict.fromkeys(name for sequence in sequences for name in sequence.factors)
     return {
-        name: BatchedSidePath(tuple((at, row.factors[name]) for at, row in enumerate(rows) if name in row.factors))
+        name: BatchedSidePath(
+            tuple((row, sequence.factors[name]) for row, sequence in enumerate(sequences) if name in sequence.factors)
+        )
         for name in names
     }

@@ -1,4 +1,4 @@
-"""Which models can decode rows together: by what their caches are, and by trying."""
+"""Which models can decode sequences together: by what their caches are, and by trying."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from service.engines.forward import read, step
 from service.engines.protocol import SamplingParams
 from service.engines.sequence import TokenSequence
 
-_PROMPTS = ((1, 2, 3), (3, 2, 1, 0, 2))  # of the rows that are tried
+_PROMPTS = ((1, 2, 3), (3, 2, 1, 0, 2))  # of the sequences that are tried
 _CLOSE = 0.05  # in standard deviations of the logits; rounding stays far below, a wrong cache far above
 
 
 def why_apart(model: Any) -> str | None:
-    """None if rows of this model can be decoded together, else the reason why they take turns."""
+    """None if sequences of this model can be decoded together, else the reason why they take turns."""
     return _of_cache(model) or _of_attention(model) or _of_trial(model)
 
 
@@ -39,10 +39,9 @@ def _of_attention(model: Any) -> str | None:
 
 
 def _of_trial(model: Any) -> str | None:
-    """One step of two rows, together and alone."""
+    """One step of two sequences, together and alone."""
     try:
-        rows = [_begun(model, prompt) for prompt in _PROMPTS]
-        alone = torch.stack([step(model, row) for row in rows])
+        alone = torch.stack([step(model, _begun(model, prompt)) for prompt in _PROMPTS])
         together = BatchedStep(model).step([_begun(model, prompt) for prompt in _PROMPTS])
     except Exception as error:  # a model may fail in its own ways, and is served alone then
         return f"tried together, it fails: {type(error).__name__}: {error}"
@@ -51,8 +50,9 @@ def _of_trial(model: Any) -> str | None:
 
 
 def _begun(model: Any, prompt: tuple[int, ...]) -> TokenSequence:
-    row = TokenSequence(0, prompt, (), SamplingParams(max_tokens=2), (), lambda _row, _word: None)
-    logits: Tensor | None = read(model, row)
+    """A sequence with its first token."""
+    sequence = TokenSequence(0, prompt, (), SamplingParams(max_tokens=2), (), lambda _sequence, _message: None)
+    logits: Tensor | None = read(model, sequence)
     assert logits is not None
-    row.push(int(logits.argmax()))
-    return row
+    sequence.append(int(logits.argmax()))
+    return sequence

@@ -15,13 +15,14 @@ from service.engines.compute_thread import ComputeThread
 from service.engines.detokenizer import Detokenizer
 from service.engines.protocol import Adapter, Generation, OnText, Prompt, SamplingParams
 from service.engines.scheduler import Scheduler
-from service.engines.sequence import SequenceOutput, Token, TokenSequence
+from service.engines.sequence import Message, SequenceOutput, TokenSequence
 
 WIDTH = 16
+Inbox = SimpleQueue[tuple[TokenSequence, Message]]  # of one call
 
 
 class LocalEngine:
-    """Decodes with a key-value cache; rows of all calls are decoded together.
+    """Decodes with a key-value cache; sequences of all calls are decoded together.
 
     Whatever else is going on, an answer depends on prompt, edits and parameters only: in bfloat16 on x86 bit for bit,
     in float32 token for token (the last bits of logits may differ in company, see ``service.engines.batched_step``).
@@ -29,7 +30,7 @@ class LocalEngine:
     else.
 
     Args:
-        width: rows in one step at most; with 1 concurrent answers take turns token by token.
+        width: sequences in one step at most; with 1 concurrent answers take turns token by token.
     """
 
     def __init__(self, model: Any, tokenizer: Any, compute: ComputeThread, width: int = WIDTH) -> None:
@@ -37,7 +38,7 @@ class LocalEngine:
         configured = model.generation_config.eos_token_id
         ends = configured if isinstance(configured, list) else [configured]
         self.end_tokens = {token for token in (*ends, tokenizer.eos_token_id) if token is not None}
-        self.batch = Scheduler(model, compute, width)
+        self.scheduler = Scheduler(model, compute, width)
 
     def generate(
         self,
@@ -52,22 +53,22 @@ class LocalEngine:
             NotReady: the service is stopping.
             Exception: whatever ``on_text`` raises, or the model.
         """
-        heard: SimpleQueue[tuple[TokenSequence, Token]] = SimpleQueue()
-        ends = frozenset(self.end_tokens)
-        answers = [
+        inbox = Inbox()
+        end_tokens = frozenset(self.end_tokens)
+        outputs = [
             SequenceOutput(
-                TokenSequence(n, prompt, own, params, ends, lambda row, word: heard.put((row, word))),
+                TokenSequence(n, prompt, own, params, end_tokens, lambda *message: inbox.put(message)),
                 Detokenizer(self.tokenizer, params.stop),
                 on_text,
             )
             for n, (prompt, own) in enumerate(zip(prompts, edits, strict=True))
         ]
         try:
-            self._hear(answers if params.max_tokens > 0 else [], heard)
-            return [answer.close() for answer in answers]
+            self._decode(outputs if params.max_tokens > 0 else [], inbox)
+            return [output.close() for output in outputs]
         finally:
-            for answer in answers:
-                answer.row.left = True
+            for output in outputs:
+                output.sequence.left = True
 
     def logits(self, prompt: Prompt, edits: Sequence[Adapter]) -> Tensor:
         """Next-token logits at every position of a prompt, (tokens, vocab)."""
@@ -81,28 +82,28 @@ class LocalEngine:
 
         return self.compute.run(forward)
 
-    def _hear(self, answers: Sequence[SequenceOutput], heard: SimpleQueue[tuple[TokenSequence, Token]]) -> None:
-        """Until all have ended."""
-        later = deque(answers)
-        speaking = {later.popleft().row.number for _ in range(min(len(later), self.width))}
-        self.batch.join([answers[n].row for n in sorted(speaking)])
-        while speaking:
-            row, word = self._next(heard)
-            if isinstance(word, Exception):
-                raise word
-            if row.number not in speaking:
+    def _decode(self, outputs: Sequence[SequenceOutput], inbox: Inbox) -> None:
+        """Until all sequences have ended; where one ends, the next takes its place."""
+        later = deque(outputs)
+        active = {later.popleft().sequence.number for _ in range(min(len(later), self.width))}
+        self.scheduler.add([outputs[n].sequence for n in sorted(active)])
+        while active:
+            sequence, message = self._next(inbox)
+            if isinstance(message, Exception):
+                raise message
+            if sequence.number not in active:
                 continue  # computed while its stop string was being found
-            answer = answers[row.number]
-            if word is not None:
-                answer.push(word)
-            if word is None or answer.ended:
-                speaking.remove(row.number)
+            output = outputs[sequence.number]
+            if message is not None:
+                output.append(message)
+            if message is None or output.stopped:
+                active.remove(sequence.number)
                 if later:
-                    following = later.popleft().row
-                    speaking.add(following.number)
-                    self.batch.join([following])
+                    following = later.popleft().sequence
+                    active.add(following.number)
+                    self.scheduler.add([following])
 
-    def _next(self, heard: SimpleQueue[tuple[TokenSequence, Token]]) -> tuple[TokenSequence, Token]:
-        while self.compute.here and heard.empty():
-            self.batch.turn()
-        return heard.get()
+    def _next(self, inbox: Inbox) -> tuple[TokenSequence, Message]:
+        while self.compute.here and inbox.empty():
+            self.scheduler.step()
+        return inbox.get()

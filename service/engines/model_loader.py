@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from editing.editors.checkpoint import model_digest
+from errata.files import whole_folder
 from service.errors import ServiceError
 from service.settings import DEFAULT_MODEL
 
@@ -70,13 +70,14 @@ def _apart(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def native_dtype(choice: str) -> str:
-    """``auto`` is bfloat16 where the processor has instructions for it."""
+    """``auto`` is bfloat16 where the processor has instructions for it and PyTorch uses them, else float32."""
     if choice != "auto":
         return choice
     import torch
 
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return "bfloat16" if native else "float32"
+    used = torch.backends.cpu.get_cpu_capability().startswith("AVX512")  # ATEN_CPU_CAPABILITY may say less
+    return "bfloat16" if native and used else "float32"
 
 
 def default_model(home: Path, say: Say = print) -> Path:
@@ -90,14 +91,10 @@ def default_model(home: Path, say: Say = print) -> Path:
         return target
     source = _gguf_directory()
     say(f"converting {GGUF_FILE} to safetensors, once (about 20 s) …")
-    temporary = target.with_name(f"{target.name}.converting")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        _convert(source, temporary)
-        (temporary / "digest").write_text(model_digest(temporary))
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.replace(target)
+        with whole_folder(target) as folder:
+            _convert(source, folder)
+            (folder / "digest").write_text(model_digest(folder))
     except OSError as error:
         raise ModelUnavailable(f"the converted model cannot be written to {target}: {error}") from error
     return target

@@ -1,4 +1,4 @@
-"""The seam between the use-cases and whatever runs the model."""
+"""The seam between the service and whatever runs the model."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SamplingParams:
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
-    opening: NoAnswerToken | None = None
+    no_answer: NoAnswerToken | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Generation:
 
     Attributes:
         log_probability: of its tokens under the model, whatever they were drawn by.
-        opening_probability: with which the token of ``SamplingParams.opening`` would have begun it.
+        no_answer_probability: with which the token of ``SamplingParams.no_answer`` would have begun it.
     """
 
     text: str
@@ -58,7 +58,7 @@ class Generation:
     prompt_tokens: int
     completion_tokens: int
     log_probability: float = field(default=0.0, compare=False)
-    opening_probability: float = field(default=0.0, compare=False)
+    no_answer_probability: float = field(default=0.0, compare=False)
 
 
 OnText = Callable[[int, str], None]  # (row, piece of text), called as soon as the piece is certain

@@ -9,19 +9,19 @@ from service.engines.protocol import SamplingParams
 
 
 def begin(logits: Tensor, params: SamplingParams, generator: torch.Generator | None) -> int:
-    """The first token: :func:`sample`, but for ``params.opening``, which its probability alone decides on."""
-    if params.opening is None:
+    """The first token: :func:`sample`, but for ``params.no_answer``, which its probability alone decides on."""
+    if params.no_answer is None:
         return sample(logits, params, generator)
-    if opening_probability(logits, params) >= params.opening.least:
-        return params.opening.token
+    if no_answer_probability(logits, params) >= params.no_answer.least:
+        return params.no_answer.token
     others = logits.clone()
-    others[params.opening.token] = -torch.inf
+    others[params.no_answer.token] = -torch.inf
     return sample(others, params, generator)
 
 
-def opening_probability(logits: Tensor, params: SamplingParams) -> float:
-    """Of the token that ``params.opening`` names; 0 where it names none."""
-    return float(torch.softmax(logits, -1)[params.opening.token]) if params.opening else 0.0
+def no_answer_probability(logits: Tensor, params: SamplingParams) -> float:
+    """Of the token that ``params.no_answer`` names; 0 where it names none."""
+    return float(torch.softmax(logits, -1)[params.no_answer.token]) if params.no_answer else 0.0
 
 
 def sample(logits: Tensor, params: SamplingParams, generator: torch.Generator | None) -> int:

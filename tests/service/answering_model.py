@@ -10,11 +10,12 @@ from editing.data.facts import Example
 from editing.edit import EditRequest
 from editing.language.views import View
 from service.errors import ChecksFailed
-from service.types import Answer, EditOptions, EditResult, GenerateQuery
-from tests.service.fakes import FakeUseCases
+from service.types.edits import EditOptions, EditResult
+from service.types.generation import Answer, GenerateQuery
+from tests.service.fakes import FakeService
 
 
-class AnsweringModel(FakeUseCases):
+class AnsweringModel(FakeService):
     """Answers ``(unedited)`` unless an edit acts; an edit says its target to every prompt that it acts on.
 
     Attributes:
@@ -32,11 +33,11 @@ class AnsweringModel(FakeUseCases):
         self.recorded: dict[str, EditRequest] = {}
         self.asked: list[list[GenerateQuery]] = []
         why = "there is no index"
-        self.library = SimpleNamespace(is_open=False, failure=why, why_not=why)
+        self.index_manager = SimpleNamespace(is_open=False, failure=why, why_not=why)
         self.base = SimpleNamespace(digest="d" * 64, model=None)
         self.editor: Any = None
         self.prompts = SimpleNamespace(encoder=None)
-        self.corrector = SimpleNamespace(compute=None)
+        self.compute: Any = None
 
     def edit(self, request: EditRequest, options: EditOptions) -> EditResult:
         report = {"compute_ms": 10.0 * (1 + len(self.recorded)), "refinements": 1, "after": "something else"}
@@ -76,7 +77,7 @@ def example(subject: str = "Peru", target: str = "Oslo", relation: str = "P36") 
     return Example(
         relation,
         subject,
-        *asked("What is the capital of {}?"),
+        View(f"What is the capital of {subject}?", raw=False),
         target,
         chat=asked("Name {}'s capital."),
         statements=(View(f"{subject}'s capital is", raw=True),),

@@ -1,4 +1,4 @@
-"""An application made of the real edge and fake use-cases, and a client that talks to it."""
+"""An application made of the real edge and a fake service, and a client that talks to it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from service.api.routes.router import install_routes
-from service.types import Service
-from tests.service.fakes import FakeUseCases
+from service.types.service import Service
+from tests.service.fakes import FakeService
 
 
 @pytest.fixture
-def usecases() -> FakeUseCases:
-    return FakeUseCases()
+def service() -> FakeService:
+    return FakeService()
 
 
 @pytest.fixture
-def app(usecases: FakeUseCases) -> FastAPI:
-    served: Service = usecases  # the fake fulfils the protocol
+def app(service: FakeService) -> FastAPI:
+    served: Service = service  # the fake fulfils the protocol
     app = FastAPI(title="Errata", version="0")
     install_routes(app)
-    app.state.usecases = served
+    app.state.service = served
     return app
 
 
@@ -52,8 +52,8 @@ def listening() -> Iterator[tuple[FastAPI, str]]:
 
 
 @pytest.fixture
-def url(listening: tuple[FastAPI, str], usecases: FakeUseCases) -> str:
-    """The address of a real server with this test's use-cases."""
+def url(listening: tuple[FastAPI, str], service: FakeService) -> str:
+    """The address of a real server with this test's service."""
     app, url = listening
-    app.state.usecases = usecases
+    app.state.service = service
     return url

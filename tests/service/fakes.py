@@ -1,4 +1,4 @@
-"""A real class in the place of the use-cases: canned answers, and a record of what was asked."""
+"""A real class in the place of the service: canned answers, and a record of what was asked."""
 
 from __future__ import annotations
 
@@ -11,37 +11,31 @@ from editing.edit import EditRequest
 from editing.errors import EditNotActive, LedgerConflict, NotRedactable, UnknownEdit, UnknownRevision
 from index.errors import UnknownIndex
 from service.errors import ChecksFailed, ClientGone
-from service.types import (
-    Answer,
+from service.types.answers import (
     AskAnswer,
     AskQuery,
+    IndexInfo,
+    RetrievalResult,
+    RetrievedPassage,
+    SearchOptions,
+    UsedPassage,
+)
+from service.types.edits import (
     BatchResult,
-    ConsistencyProof,
+    EditDetails,
     EditItem,
     EditOptions,
     EditRecord,
     EditResult,
     EditsPage,
     Event,
-    GenerateQuery,
-    InclusionProof,
-    IndexInfo,
-    LogRoot,
-    LogVerification,
-    MissingPart,
-    ModelInfo,
-    NotedRoot,
     OnItem,
-    OnPiece,
-    Readiness,
-    RedactResult,
-    RetrievalResult,
-    RetrievedPassage,
     RollbackResult,
-    SearchOptions,
     StatusFilter,
-    UsedPassage,
 )
+from service.types.generation import Answer, GenerateQuery, OnPiece
+from service.types.log import ConsistencyProof, InclusionProof, LogRoot, LogVerification, NotedRoot, RedactResult
+from service.types.service import MissingPart, ModelInfo, Readiness
 
 EDIT = "ed_7f3k2m9qx1ab"
 AT = "2025-01-31T12:00:00Z"
@@ -68,10 +62,20 @@ EVENT: Event = {
 }
 PASSAGE = RetrievedPassage("4689264:0", "Australia", "Its capital is Canberra.", 0.71, 1, "wikipedia")
 REQUEST = EditRequest("What is the capital of Australia?", "Canberra")
-RECORD = EditRecord(EDIT, 1, "active", AT, "ada", REQUEST, REPORT, events=(EVENT,))
+SHOWN: dict[str, Any] = {
+    "id": EDIT,
+    "revision": 1,
+    "status": "active",
+    "created_at": AT,
+    "actor": "ada",
+    "request": REQUEST,
+    "report": REPORT,
+}
+RECORD = EditRecord(**SHOWN)
+DETAILS = EditDetails(**SHOWN, events=(EVENT,))
 
 
-class FakeUseCases:
+class FakeService:
     """Answers ``pieces`` one by one. ``fails`` maps a method's name to the error that it raises."""
 
     def __init__(self) -> None:
@@ -158,11 +162,11 @@ class FakeUseCases:
         self._asked("edits", status, limit, cursor)
         return EditsPage((RECORD,), "next", 5)
 
-    def edit_by_id(self, edit_id: str) -> EditRecord:
+    def edit_by_id(self, edit_id: str) -> EditDetails:
         self._asked("edit_by_id", edit_id)
         if edit_id != EDIT:
             raise UnknownEdit(f"there is no edit {edit_id}")
-        return RECORD
+        return DETAILS
 
     def log(self, after: int, limit: int) -> Sequence[Event]:
         self._asked("log", after, limit)

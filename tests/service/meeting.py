@@ -23,7 +23,7 @@ EMPTY = Edit("ed_none", EditRequest("a", "b"), {})
 
 
 @dataclass(frozen=True)
-class Asked:
+class EngineCall:
     """One request."""
 
     prompts: tuple[Prompt, ...]
@@ -46,7 +46,7 @@ def prompt(draw: random.Random, length: int) -> Prompt:
     return tuple(draw.randrange(2, len(tiny.tokenizer())) for _ in range(length))
 
 
-def request(draw: random.Random, edits: Sequence[Edit]) -> Asked:
+def request(draw: random.Random, edits: Sequence[Edit]) -> EngineCall:
     """Rows, lengths, edits, seeds and stop strings at random."""
     rows = draw.choice((1, 1, 1, 2, 5))
     params = SamplingParams(
@@ -56,21 +56,21 @@ def request(draw: random.Random, edits: Sequence[Edit]) -> Asked:
         draw.randrange(9),
         draw.choice(((), (), ("Alba", "is of"))),
     )
-    return Asked(
+    return EngineCall(
         tuple(prompt(draw, draw.choice((1, 2, 9, 30, 75))) for _ in range(rows)),
         tuple(tuple(draw.sample(edits, draw.choice((0, 0, 1, 1, 2, 3)))) for _ in range(rows)),
         params,
     )
 
 
-def answered(engine: LocalEngine, asked: Asked, on_text: OnText | None = None) -> list[Generation]:
+def answered(engine: LocalEngine, asked: EngineCall, on_text: OnText | None = None) -> list[Generation]:
     return engine.generate(asked.prompts, asked.edits, asked.params, on_text)
 
 
-def alone(engine: LocalEngine, asked: Asked) -> list[Generation]:
+def alone(engine: LocalEngine, asked: EngineCall) -> list[Generation]:
     """Each row in a call of its own, one after the other."""
     rows = zip(asked.prompts, asked.edits, strict=True)
-    return [answered(engine, Asked((ids,), (own,), asked.params))[0] for ids, own in rows]
+    return [answered(engine, EngineCall((ids,), (own,), asked.params))[0] for ids, own in rows]
 
 
 def held(engine: LocalEngine) -> threading.Event:
@@ -85,7 +85,7 @@ def meeting(engine: LocalEngine, *calls: Callable[[], Any]) -> list[Any]:
     release = held(engine)
     with ThreadPoolExecutor(len(calls)) as pool:
         futures = [pool.submit(call) for call in calls]
-        while len(engine.batch._new) < len(calls):
+        while len(engine.scheduler.added) < len(calls):
             time.sleep(0.001)
         release.set()
         return [future.exception(30) or future.result() for future in futures]
@@ -95,7 +95,7 @@ def idle(engine: LocalEngine) -> bool:
     """Whether nothing is left to do and no row is kept, once the turns that are under way are over."""
     for _ in range(10):
         engine.compute.run(int)
-    return not (engine.batch._new or engine.batch._reading or engine.batch._running)
+    return not (engine.scheduler.added or engine.scheduler.waiting or engine.scheduler.running)
 
 
 def gemma3() -> Any:

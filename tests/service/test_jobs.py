@@ -24,6 +24,7 @@ class SlowTask:
 
     def __init__(self) -> None:
         self.begun, self.may_end, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.keep_busy, self.busy, self.idle = threading.Event(), threading.Event(), threading.Event()
         self.fails: Exception | None = None
 
     def run(self, watch: CancellationToken) -> None:
@@ -31,6 +32,9 @@ class SlowTask:
             watch.tell(1, [FINDING])
             self.begun.set()
             while not self.may_end.is_set():
+                if self.keep_busy.is_set():  # with something that cannot be interrupted
+                    self.busy.set()
+                    self.idle.wait(PATIENCE)
                 watch.wait(0.01)
             if self.fails:
                 raise self.fails
@@ -63,7 +67,7 @@ def client(app: FastAPI, jobs: Jobs) -> Iterator[TestClient]:
 
 
 def finished(jobs: Jobs, job_id: str) -> Job:
-    for thread in list(jobs._threads):
+    for thread in list(jobs._threads.values()):
         thread.join(PATIENCE)
     return jobs.get(job_id)
 
@@ -109,6 +113,21 @@ def test_a_cancelled_job_ends_and_stays_cancelled(jobs: Jobs, tasks: list[SlowTa
     ended = finished(jobs, job.id)
     assert (ended.status, ended.error) == ("cancelled", None)
     assert jobs.cancel(job.id) == ended
+
+
+def test_a_cancelled_job_runs_until_its_thread_has_ended(jobs: Jobs, tasks: list[SlowTask]) -> None:
+    """A second of its kind is refused until then, for the first still takes the model's time."""
+    job = jobs.start("verify")
+    tasks[0].keep_busy.set()
+    assert tasks[0].busy.wait(PATIENCE)
+    cancelled = jobs.cancel(job.id, wait=0.05)
+    assert (cancelled.status, cancelled.finished_at) == ("running", None)
+    with pytest.raises(JobRunning):
+        jobs.start("verify")
+    tasks[0].idle.set()
+    assert jobs.cancel(job.id).status == "cancelled"
+    assert jobs.get(job.id).finished_at is not None
+    assert jobs.start("verify").status == "running"
 
 
 def test_leaving_stops_all_jobs_and_takes_no_more(jobs: Jobs, tasks: list[SlowTask]) -> None:

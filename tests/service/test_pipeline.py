@@ -1,4 +1,4 @@
-"""The use-cases on real parts: what an edit does, and that taking it back is exact."""
+"""The service on real parts: what an edit does, and that taking it back is exact."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from editing.edit import EditRequest
 from editing.errors import EditNotActive, UnknownEdit, UnknownRevision
 from editing.ledger.events import Draft, Event
 from editing.scope.wordings import Wordings
-from service.app import build_pipeline
+from service.bootstrap import build_pipeline
 from service.engines.local import LocalEngine
 from service.engines.protocol import SamplingParams
 from service.errors import ChecksFailed, InvalidPrompt, RevisionMoved
 from service.pipeline import Pipeline
 from service.settings import Settings
-from service.types import EditOptions, EditResult, GenerateQuery, RollbackResult
+from service.types.edits import EditOptions, EditResult, RollbackResult
+from service.types.generation import GenerateQuery
 from tests.real import new_home
 
 PERU, CHAD, HAMLET = "What is the capital of Peru?", "What is the capital of Chad?", "Who wrote Hamlet?"
@@ -74,9 +75,9 @@ def logits(pipeline: Pipeline) -> list[Tensor]:
     assert isinstance(pipeline.engine, LocalEngine)
     found = []
     for prompt in (PERU, CHAD, HAMLET, "Name Peru's capital city."):
-        used = pipeline.corrector.compute.run(pipeline.book.in_force, prompt, pipeline.book.refresh())
+        used = pipeline.registry.acting(prompt, pipeline.registry.refresh())
         ids = pipeline.prompts.question(prompt, "prompt", 8).ids
-        found.append(pipeline.engine.logits(ids, [pipeline.book.edit(edit_id) for edit_id in used]))
+        found.append(pipeline.engine.logits(ids, used))
     return found
 
 
@@ -199,7 +200,7 @@ def test_a_key_that_another_process_used_meanwhile_gives_its_answer(
 ) -> None:
     """The same request in two processes at once is recorded once; the slower one replays the answer of the quicker."""
     once = replace(FORCED, idempotency_key="4712", fingerprint="same")
-    corrector, append = pipeline.corrector, pipeline.book.append
+    append = pipeline.registry.append
 
     def slower(draft: Draft, after: int, wordings: Wordings | None = None) -> Event:
         append(replace(draft, edit_id="ed_of_the_quicker_process"), after)
@@ -207,7 +208,7 @@ def test_a_key_that_another_process_used_meanwhile_gives_its_answer(
 
     before = head(pipeline)
     with monkeypatch.context() as raced:
-        raced.setattr(corrector.book, "append", slower)
-        made = corrector.edit(EditRequest(PERU, "Oslo"), once)
+        raced.setattr(pipeline.registry, "append", slower)
+        made = pipeline.edit(EditRequest(PERU, "Oslo"), once)
     assert (made.id, made.replayed, made.revision) == ("ed_of_the_quicker_process", True, before + 1)
     assert head(pipeline) == before + 1

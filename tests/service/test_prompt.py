@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.engines.protocol import SamplingParams
 from service.prompt import PromptBuilder
-from service.types import GenerateQuery, Message
+from service.types.generation import GenerateQuery, Message
 from tests.editing import tiny
 
 FEW = SamplingParams(max_tokens=4)

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from index.passages.passage import Hit, Passage
-from retrieval.reader.prompt import NOT_TOLD
+from retrieval.reader.prompt import NO_ANSWER
 from service.answers.citations import cited
 from service.app import create_app
 from service.settings import Settings
@@ -54,9 +54,9 @@ def test_passages_that_hold_what_the_answer_adds_to_the_question_are_cited() -> 
 
 def test_more_passages_than_the_index_holds_gives_those_that_there_are(client: TestClient) -> None:
     """A ``k`` beyond the index gives every passage once, best first."""
-    usecases = cast(FastAPI, client.app).state.usecases
-    passages = usecases.retrieve(HAMLET, 10**6).passages
-    (active,) = (index for index in usecases.indexes() if index.active)
+    service = cast(FastAPI, client.app).state.service
+    passages = service.retrieve(HAMLET, 10**6).passages
+    (active,) = (index for index in service.indexes() if index.active)
     assert len(passages) == active.passages == len({passage.id for passage in passages})
     assert all(one.score >= other.score for one, other in pairwise(passages))
 
@@ -90,7 +90,7 @@ def test_what_nothing_retrieved_tells_is_said_to_be_missing(client: TestClient, 
     """No passage is cited for it, and the reply says that it is not supported."""
     question = "who played the bartender in season 4 of the soap opera Verdant Shores"
     answer = client.post("/ask", json={"question": question, "mode": mode}).json()
-    assert (answer["answer"], answer["supported"]) == (NOT_TOLD, False)
+    assert (answer["answer"], answer["supported"]) == (NO_ANSWER, False)
     assert not any(passage["cited"] for passage in answer["passages"])
 
 

@@ -16,7 +16,7 @@ from editing.ledger.events import Draft, Event
 from editing.scope.wordings import Wordings
 from service.errors import ChecksFailed, ClientGone, ContradictingEdits, IdempotencyMismatch, RevisionMoved
 from service.pipeline import Pipeline
-from service.types import EditItem, EditOptions, EditResult, Outcome
+from service.types.edits import EditItem, EditOptions, EditResult, Outcome
 from tests.real import new_home
 from tests.service.test_pipeline import FORCED, UNREACHABLE, ask, head, opened
 
@@ -69,7 +69,7 @@ def test_a_batch_is_its_edits_one_after_the_other(pipeline: Pipeline) -> None:
 
 
 def close(pipeline: Pipeline, one: EditResult, other: EditResult) -> None:
-    mine, theirs = (pipeline.book.edit(result.id or "").deltas for result in (one, other))
+    mine, theirs = (pipeline.registry.edit(result.id or "").deltas for result in (one, other))
     for name, delta in mine.items():
         change, wanted = delta.dense(), theirs[name].dense()
         assert float((change - wanted).norm()) < 0.05 * float(wanted.norm())
@@ -153,17 +153,17 @@ def test_a_moved_head_refuses_all(pipeline: Pipeline) -> None:
 
 def test_another_process_that_writes_in_between(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not recorded yet is looked at anew and recorded behind the other's event."""
-    append, calls = pipeline.book.append, list[str]()
+    append, calls, ledger = pipeline.registry.append, list[str](), pipeline.registry.ledger
 
     def raced(draft: Draft, after: int, wordings: Wordings | None = None) -> Event:
         calls.append(draft.edit_id or "")
         if len(calls) == 3:
-            pipeline.book.ledger.append(Draft("restore", to=pipeline.book.ledger.head()), pipeline.book.ledger.head())
+            ledger.append(Draft("restore", to=ledger.head()), ledger.head())
         return append(draft, after, wordings)
 
     first = head(pipeline)
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline.book, "append", raced)
+        patched.setattr(pipeline.registry, "append", raced)
         outcomes = [made(outcome) for outcome in pipeline.edit_many(items()).outcomes]
     assert [one.revision - first for one in outcomes] == [1, 2, 4, 5]
     assert [ask(pipeline, asked(country))[0] for country, _ in CAPITALS] == [city for _, city in CAPITALS]

@@ -12,9 +12,10 @@ import torch
 
 from editing.edit import LowRankDelta
 from editing.ledger.events import GENESIS, Event
-from editing.store import CONFIG, WEIGHTS, EditStore
+from editing.store import EditStore
+from errata.lora import CONFIG, WEIGHTS
 from service.edits.factor_health import FactorHealth
-from service.edits.startup_check import TOLD, StartupCheck, glance_at_start
+from service.edits.startup_check import NAMED_AT_START, StartupCheck, tell_missing_files
 from service.errors import DamagedEdit
 
 
@@ -122,16 +123,16 @@ def test_what_cannot_be_read_is_tried_again_each_time(health: FactorHealth, monk
 def test_start_names_the_damaged_edits_and_stops_at_twenty(tmp_path: Path) -> None:
     """One line each; ten thousand lines would say no more."""
     said: list[str] = []
-    health = with_edits(tmp_path, TOLD + 3)
+    health = with_edits(tmp_path, NAMED_AT_START + 3)
     for edit_id in health.expected():
         removed(folder(health, edit_id))
-    glance_at_start(health, said.append)
-    assert [line.split()[2] for line in said[:TOLD]] == list(health.expected()[:TOLD])
-    assert said[TOLD:] == ["and 3 more damaged edits; GET /log/verify names all"]
+    tell_missing_files(health, said.append)
+    assert [line.split()[2] for line in said[:NAMED_AT_START]] == list(health.expected()[:NAMED_AT_START])
+    assert said[NAMED_AT_START:] == ["and 3 more damaged edits; GET /log/verify names all"]
 
 
 def test_the_inspection_finds_changed_files_and_tells_of_each_once(health: FactorHealth) -> None:
-    """What the glance has told already is not told again."""
+    """What is known already is not said again."""
     said: list[str] = []
     changed(folder(health, "ed_1"))
     removed(folder(health, "ed_2"))

@@ -11,9 +11,10 @@ import pytest
 from editing.errors import UnknownRevision
 from editing.ledger.events import GENESIS, Draft
 from editing.ledger.ledger import Ledger
-from editing.ledger.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
+from editing.ledger.merkle import EMPTY_ROOT, leaf_hash
 from service.edits.log_proofs import LogTree, verified
-from service.types import NotedRoot
+from service.types.log import NotedRoot
+from tests.editing.oracles import verify_consistency, verify_inclusion
 
 
 @pytest.fixture

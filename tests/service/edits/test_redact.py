@@ -10,12 +10,13 @@ import pytest
 
 from editing.edit import EditRequest
 from editing.errors import EditRedacted, NotRedactable, UnknownEdit
-from service.app import build_pipeline
+from service.bootstrap import build_pipeline
 from service.engines.protocol import SamplingParams
 from service.errors import IdempotencyMismatch, RevisionMoved
 from service.pipeline import Pipeline
 from service.settings import Settings
-from service.types import EditOptions, GenerateQuery
+from service.types.edits import EditOptions
+from service.types.generation import GenerateQuery
 from tests.real import new_home
 
 PERU, SECRET = "What is the capital of Peru?", "Quuxville"

@@ -19,7 +19,9 @@ from editing.scope.vector_cache import VectorCache
 from editing.scope.vectors import WordingVectors
 from editing.store import EditStore
 from service.edits.listing import page
-from service.edits.registry import EditRegistry, stored_request
+from service.edits.registry import EditRegistry
+from service.edits.stored_request import stored_request
+from service.engines.compute_thread import ComputeThread
 from tests.editing.scope.test_index import CAPITAL, DIM, Cosine, vectorise
 
 RIVER = "what is the river of Gondal"
@@ -28,79 +30,81 @@ Open = Callable[..., EditRegistry]
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Open]:
-    """Books on one home, as several processes or one after another have them."""
+    """Registries on one home, as several processes or one after another have them."""
     ledgers: list[Ledger] = []
+    compute = ComputeThread()
 
-    def open_book(embed: Any = vectorise) -> EditRegistry:
+    def open_registry(embed: Any = vectorise) -> EditRegistry:
         ledgers.append(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"))
         vectors = WordingVectors(embed, VectorCache(tmp_path / "scope", "e", DIM))
         scope = ScopeIndex(Cosine(), vectorise, DIM, vectors)
-        return EditRegistry(ledgers[-1], EditStore(tmp_path / "edits"), scope)
+        return EditRegistry(ledgers[-1], EditStore(tmp_path / "edits"), scope, compute)
 
-    yield open_book
+    yield open_registry
     for ledger in ledgers:
         ledger.close()
+    compute.close()
 
 
 def never(texts: object) -> Any:
     pytest.fail(f"embedded {texts}")
 
 
-def apply(book: EditRegistry, edit_id: str, text: str, *supersedes: str, **more: Any) -> Event:
+def apply(registry: EditRegistry, edit_id: str, text: str, *supersedes: str, **more: Any) -> Event:
     request = EditRequest(text, "x", **more)
-    factors = book.store.save({"layer": LowRankDelta(torch.ones(1, 2), torch.ones(2, 1))})
+    factors = registry.store.save({"layer": LowRankDelta(torch.ones(1, 2), torch.ones(2, 1))})
     draft = Draft("apply", edit_id, request=stored_request(request), factors=factors, report={}, supersedes=supersedes)
-    return book.append(draft, book.refresh().revision, book.scope.wordings(request))
+    return registry.append(draft, registry.refresh().revision, registry.wordings(request))
 
 
-def write(book: EditRegistry, kind: Any, edit_id: str | None = None, **more: Any) -> Event:
-    return book.append(Draft(kind, edit_id, **more), book.refresh().revision)
+def write(registry: EditRegistry, kind: Any, edit_id: str | None = None, **more: Any) -> Event:
+    return registry.append(Draft(kind, edit_id, **more), registry.refresh().revision)
 
 
 def test_all_global_edits_and_the_best_matched_one_act(opened: Open) -> None:
     """In the order of the ledger; of several readings the best decides; a candidate takes part as the last."""
-    book = opened()
-    apply(book, "first", CAPITAL)
-    apply(book, "everywhere", "anything at all", scope="global")
-    apply(book, "later", CAPITAL)
-    apply(book, "river", RIVER)
-    state = book.refresh()
-    assert book.in_force(CAPITAL, state) == ["everywhere", "later"]
-    assert book.in_force("who sings in Hyrule", state) == ["everywhere"] == book.everywhere(state)
-    assert book.in_force(("who sings in Hyrule", f"so {RIVER}"), state) == ["everywhere", "river"]
-    candidate = ("new", book.scope.wordings(EditRequest(RIVER, "y")))
-    assert book.in_force(RIVER, state, "active", candidate) == ["everywhere", "new"]
-    assert book.in_force(CAPITAL, state, "none") == []
-    assert book.in_force(CAPITAL, state, ("river", "first", "river")) == ["first", "river"]
+    registry = opened()
+    apply(registry, "first", CAPITAL)
+    apply(registry, "everywhere", "anything at all", scope="global")
+    apply(registry, "later", CAPITAL)
+    apply(registry, "river", RIVER)
+    state = registry.refresh()
+    assert registry.in_force(CAPITAL, state) == ["everywhere", "later"]
+    assert registry.in_force("who sings in Hyrule", state) == ["everywhere"] == registry.everywhere(state)
+    assert registry.in_force(("who sings in Hyrule", f"so {RIVER}"), state) == ["everywhere", "river"]
+    candidate = ("new", registry.wordings(EditRequest(RIVER, "y")))
+    assert registry.in_force(RIVER, state, "active", candidate) == ["everywhere", "new"]
+    assert registry.in_force(CAPITAL, state, "none") == []
+    assert registry.in_force(CAPITAL, state, ("river", "first", "river")) == ["first", "river"]
     with pytest.raises(UnknownEdit):
-        book.in_force(CAPITAL, book.state(1), ("river",))
+        registry.in_force(CAPITAL, registry.state(1), ("river",))
 
 
 def test_every_revision_has_its_own_scope(opened: Open) -> None:
     """What was recorded, replaced, taken back or restored later makes no difference to what was in force then."""
-    book = opened()
-    apply(book, "one", CAPITAL)
-    apply(book, "two", CAPITAL, "one")
-    write(book, "rollback", "two")
-    write(book, "restore", to=0)
-    write(book, "restore", to=2)
-    for one in (book, opened()):
+    registry = opened()
+    apply(registry, "one", CAPITAL)
+    apply(registry, "two", CAPITAL, "one")
+    write(registry, "rollback", "two")
+    write(registry, "restore", to=0)
+    write(registry, "restore", to=2)
+    for one in (registry, opened()):
         assert [one.in_force(CAPITAL, one.state(n)) for n in range(6)] == [[], ["one"], ["two"], ["one"], [], ["two"]]
         assert one.in_force("so what is the capital of Dorne", one.state(1)) == ["one"]
 
 
 def test_a_new_edit_supersedes_what_asks_the_very_same_and_is_of_its_kind(opened: Open) -> None:
     """Only of what is in force; global edits supersede global ones."""
-    book = opened()
-    apply(book, "one", CAPITAL)
-    apply(book, "everywhere", CAPITAL, scope="global")
-    apply(book, "river", RIVER)
-    state = book.refresh()
-    assert book.superseded(EditRequest(CAPITAL, "z"), state, 4.0) == ("one",)
-    assert book.superseded(EditRequest(CAPITAL, "z", scope="global"), state, 4.0) == ("everywhere",)
-    assert book.superseded(EditRequest(CAPITAL, "z"), book.without(state, ["one"]), 4.0) == ()
-    write(book, "rollback", "one")
-    assert book.superseded(EditRequest(CAPITAL, "z"), book.refresh(), 4.0) == ()
+    registry = opened()
+    apply(registry, "one", CAPITAL)
+    apply(registry, "everywhere", CAPITAL, scope="global")
+    apply(registry, "river", RIVER)
+    state = registry.refresh()
+    assert registry.superseded(EditRequest(CAPITAL, "z"), state) == ("one",)
+    assert registry.superseded(EditRequest(CAPITAL, "z", scope="global"), state) == ("everywhere",)
+    assert registry.superseded(EditRequest(CAPITAL, "z"), registry.without(state, ["one"])) == ()
+    write(registry, "rollback", "one")
+    assert registry.superseded(EditRequest(CAPITAL, "z"), registry.refresh()) == ()
 
 
 def test_a_second_process_catches_up_and_embeds_nothing(opened: Open) -> None:
@@ -118,20 +122,20 @@ def test_a_lost_race_leaves_no_trace(opened: Open) -> None:
     apply(two, "quicker", CAPITAL)
     draft = Draft("apply", "slower", request=stored_request(EditRequest(CAPITAL, "y")), factors="0" * 64, report={})
     with pytest.raises(LedgerConflict):
-        one.append(draft, 0, one.scope.wordings(EditRequest(CAPITAL, "y")))
+        one.append(draft, 0, one.wordings(EditRequest(CAPITAL, "y")))
     assert one.in_force(CAPITAL, one.refresh()) == ["quicker"] and "slower" not in one.scope
 
 
 def test_many_readers_while_edits_are_recorded(opened: Open) -> None:
     """Each state that a reader is given has the scope that belongs to it."""
-    book, wrong = opened(), list[object]()
+    registry, wrong = opened(), list[object]()
     ids = [f"ed_{n}" for n in range(25)]
 
     def read() -> None:
-        state = book.refresh()
+        state = registry.refresh()
         while state.revision < len(ids):
-            state = book.refresh()
-            found = book.in_force(CAPITAL, state)
+            state = registry.refresh()
+            found = registry.in_force(CAPITAL, state)
             if found != ids[: state.revision][-1:]:
                 wrong.append((state.revision, found))
 
@@ -139,21 +143,21 @@ def test_many_readers_while_edits_are_recorded(opened: Open) -> None:
     for thread in threads:
         thread.start()
     for n, edit_id in enumerate(ids):
-        apply(book, edit_id, CAPITAL, *ids[max(0, n - 1) : n])
+        apply(registry, edit_id, CAPITAL, *ids[max(0, n - 1) : n])
     for thread in threads:
         thread.join()
     assert wrong == []
 
 
 def test_a_redacted_edit_is_gone_from_memory_and_disk(opened: Open) -> None:
-    """It matches nothing, its vectors are overwritten, and the book opens again; so in a process that looked on."""
-    book, other = opened(), opened()
-    apply(book, "secret", "who is the spy of Dorne", rephrases=("name the spy of Dorne",))
-    apply(book, "plain", CAPITAL)
+    """It matches nothing, its vectors are overwritten, and the registry opens again; so in a process that looked on."""
+    registry, other = opened(), opened()
+    apply(registry, "secret", "who is the spy of Dorne", rephrases=("name the spy of Dorne",))
+    apply(registry, "plain", CAPITAL)
     assert other.refresh().revision == 2 and other.request("secret").input
-    write(book, "rollback", "secret")
-    write(book, "redact", "secret")
-    for one in (book, other, opened(embed=never)):
+    write(registry, "rollback", "secret")
+    write(registry, "redact", "secret")
+    for one in (registry, other, opened(embed=never)):
         assert one.in_force(CAPITAL, one.refresh()) == ["plain"]
         assert one.in_force("who is the spy of Dorne", one.state(2)) == []
         assert one.request("secret").input == ""
@@ -162,12 +166,12 @@ def test_a_redacted_edit_is_gone_from_memory_and_disk(opened: Open) -> None:
 
 def test_a_list_of_edits_goes_on_where_it_stopped(opened: Open) -> None:
     """Page by page, in the order of the ledger."""
-    book = opened()
+    registry = opened()
     for n in range(5):
-        apply(book, f"ed_{n}", f"what is number {n} of Dorne")
+        apply(registry, f"ed_{n}", f"what is number {n} of Dorne")
     seen, cursor = list[str](), None
     for _ in range(3):
-        part = page(book, "all", 2, cursor)
+        part = page(registry, "all", 2, cursor)
         seen += [record.id for record in part.edits]
         cursor = part.next_cursor
     assert seen == [f"ed_{n}" for n in range(5)] and cursor is None

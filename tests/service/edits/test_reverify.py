@@ -14,16 +14,16 @@ import torch
 
 from editing.edit import EditRequest, LowRankDelta
 from editing.ledger.events import Draft
-from editing.store import WEIGHTS
-from service.app import build_pipeline
-from service.edits.registry import stored_request
+from errata.lora import WEIGHTS
+from service.bootstrap import build_pipeline
 from service.edits.reverify import Reverification, VerificationPrompt
+from service.edits.stored_request import stored_request
 from service.engines.protocol import OnText, SamplingParams
 from service.errors import DamagedEdit, Overloaded
 from service.jobs import CancellationToken, Failing, JobCancelled
 from service.pipeline import Pipeline
 from service.settings import Settings
-from service.types import Answer, GenerateQuery
+from service.types.generation import Answer, GenerateQuery
 from tests.real import new_home
 
 PERU, CHAD, HAMLET = "What is the capital of Peru?", "What is the capital of Chad?", "Who wrote Hamlet?"
@@ -56,7 +56,7 @@ def edit(pipeline: Pipeline, question: str, wanted: str | None = None, rank: int
     assert pipeline.editor is not None
     layer = pipeline.editor.layers[0]
     outputs, inputs = pipeline.base.model.get_submodule(layer).weight.shape
-    factors = pipeline.book.store.save({layer: LowRankDelta(torch.zeros(rank, inputs), torch.zeros(outputs, rank))})
+    factors = pipeline.registry.store.save({layer: LowRankDelta(torch.zeros(rank, inputs), torch.zeros(outputs, rank))})
     cases = [{"prompt": text, "after": said(pipeline, text)} for text in request.locality]
     wide = {"passed": len(request.rephrases), "total": len(request.rephrases)}
     report = {"efficacy": wanted is None, "generalization": wide, "locality": {"cases": cases}}
@@ -69,13 +69,17 @@ def edit(pipeline: Pipeline, question: str, wanted: str | None = None, rank: int
         factors=factors,
         model=pipeline.base.digest,
     )
-    pipeline.book.append(draft, after=pipeline.book.refresh().revision)
+    pipeline.registry.append(draft, after=pipeline.registry.refresh().revision)
     return edit_id
 
 
 def weights(pipeline: Pipeline, edit_id: str) -> Path:
-    digest = pipeline.book.event(edit_id).factors or ""
-    return pipeline.book.store.root / digest[:2] / digest / WEIGHTS
+    digest = pipeline.registry.event(edit_id).factors or ""
+    return pipeline.registry.store.root / digest[:2] / digest / WEIGHTS
+
+
+def reverification(pipeline: Pipeline) -> Reverification:
+    return Reverification(pipeline.registry, pipeline.prompts, pipeline.generate_many, pipeline.base.digest, PARAMS)
 
 
 def verified(pipeline: Pipeline, tell: Tell | None = None) -> tuple[int, list[Failing]]:
@@ -87,7 +91,7 @@ def verified(pipeline: Pipeline, tell: Tell | None = None) -> tuple[int, list[Fa
         if tell:
             tell(done, failing)
 
-    task = Reverification(pipeline, PARAMS)
+    task = reverification(pipeline)
     task.run(CancellationToken(threading.Event(), telling))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1][0] == task.total
@@ -185,7 +189,7 @@ def test_a_cancelled_verification_stops_within_a_batch(pipeline: Pipeline) -> No
             super().check(*what)
 
     with pytest.raises(JobCancelled):
-        Reverification(pipeline, PARAMS).run(Leaving(stop, lambda done, failing: None))
+        reverification(pipeline).run(Leaving(stop, lambda done, failing: None))
     assert len(asked) == 1
 
 

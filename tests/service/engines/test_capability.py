@@ -12,7 +12,7 @@ from transformers import Cache
 from service.engines import batched_step
 from service.engines.capability import why_apart
 from tests.editing import tiny
-from tests.service.meeting import SHORT, Asked, alone, answered, built, gemma3, meeting, prompt
+from tests.service.meeting import SHORT, EngineCall, alone, answered, built, gemma3, meeting, prompt
 
 
 @pytest.mark.parametrize("make", [tiny.llama, tiny.gpt2, gemma3])
@@ -90,9 +90,9 @@ def test_a_model_that_fails_when_tried_cannot(monkeypatch: pytest.MonkeyPatch) -
 def apart(model: Any) -> None:
     """Its concurrent answers are those of each alone, without a step together."""
     engine, draw = built(model), random.Random(1)
-    asked = [Asked((prompt(draw, 4 + n),), ((),), SHORT) for n in range(3)]
+    asked = [EngineCall((prompt(draw, 4 + n),), ((),), SHORT) for n in range(3)]
     expected = [alone(engine, one) for one in asked]
     found = meeting(engine, *(lambda one=one: answered(engine, one) for one in asked))
     engine.compute.close()
     assert found == expected
-    assert "_together" not in vars(engine.batch) and engine.batch.why_apart
+    assert "batched" not in vars(engine.scheduler) and engine.scheduler.why_apart

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from service.engines.model_loader import ModelUnavailable, load_base_model
+from service.engines.model_loader import ModelUnavailable, load_base_model, native_dtype
 from tests.retrieval.tiny_training import llama, tokenizer
 
 
@@ -33,3 +33,22 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     """With what the library says."""
     with pytest.raises(ModelUnavailable, match=str(tmp_path)):
         load_base_model(str(tmp_path), tmp_path, "float32")
+
+
+@pytest.mark.parametrize(
+    ("instructions", "capability", "dtype"),
+    [
+        (True, "AVX512", "bfloat16"),
+        (True, "AVX2", "float32"),
+        (False, "AVX512", "float32"),
+        (False, "NO AVX", "float32"),
+    ],
+)
+def test_bfloat16_is_chosen_where_it_is_fast(
+    monkeypatch: pytest.MonkeyPatch, instructions: bool, capability: str, dtype: str
+) -> None:
+    """Where the processor has instructions for it, and PyTorch was not told to leave them alone."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert native_dtype("auto") == dtype
+    assert native_dtype("bfloat16") == "bfloat16", "what was chosen is what is taken"

@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from editing.model.side_path import stack
-from service.engines import forward
-from service.engines import scheduler as batch_module
+from service.engines import forward, scheduler
 from service.engines.batched_step import BatchedStep
 from service.engines.local import LocalEngine
 from service.engines.protocol import Generation, Prompt, SamplingParams
@@ -23,7 +22,7 @@ from tests.editing import tiny
 from tests.service.meeting import (
     EMPTY,
     SHORT,
-    Asked,
+    EngineCall,
     alone,
     answered,
     built,
@@ -45,7 +44,7 @@ def engine() -> Iterator[LocalEngine]:
 def steps(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many rows each step has that is made together."""
     made: list[int] = []
-    together = engine.batch._together
+    together = engine.scheduler.batched
     step = together.step
 
     def counted(rows: Sequence[TokenSequence]) -> Any:
@@ -83,13 +82,13 @@ def test_answers_are_the_same_as_one_by_one(family: str, monkeypatch: pytest.Mon
     assert [[said.get(n, "") for n in range(len(answers))] for said, answers in zip(pieces, found, strict=True)] == [
         [one.text for one in answers] for answers in found
     ]
-    assert engine.batch.why_apart is None and max(made) >= 4
+    assert engine.scheduler.why_apart is None and max(made) >= 4
 
 
 def test_a_row_without_edits_does_not_see_those_beside_it(engine: LocalEngine) -> None:
     """Edited and unedited rows of the same prompt, in one step."""
     ids, own = prompt(random.Random(1), 12), edit(engine.model, 1)
-    plain, changed = Asked((ids,), ((),), SHORT), Asked((ids,), ((own,),), SHORT)
+    plain, changed = EngineCall((ids,), ((),), SHORT), EngineCall((ids,), ((own,),), SHORT)
     expected = [alone(engine, plain), alone(engine, changed)]
     assert expected[0] != expected[1]
     assert meeting(engine, lambda: answered(engine, plain), lambda: answered(engine, changed)) == expected
@@ -107,8 +106,8 @@ def test_bfloat16_logits_in_company_are_those_alone_bit_for_bit() -> None:
         single = torch.stack([forward.step(model, row) for row in same])
         assert torch.equal(logits, single)
         for row, other, own in zip(rows, same, logits, strict=True):
-            row.push(int(own.argmax()))
-            other.push(int(own.argmax()))
+            row.append(int(own.argmax()))
+            other.append(int(own.argmax()))
 
 
 def begun(model: Any, ids: Prompt, n: int) -> TokenSequence:
@@ -116,7 +115,7 @@ def begun(model: Any, ids: Prompt, n: int) -> TokenSequence:
     row.factors = stack([[edit(model, n).deltas] if n in (1, 4) else []], model.dtype)
     logits = forward.read(model, row)
     assert logits is not None
-    row.push(int(logits.argmax()))
+    row.append(int(logits.argmax()))
     return row
 
 
@@ -124,7 +123,7 @@ def test_a_width_of_one_never_decodes_together(monkeypatch: pytest.MonkeyPatch) 
     """Concurrent answers take turns then, each on the path that it takes alone."""
     engine, draw = built(tiny.llama(), width=1), random.Random(3)
     made = steps(engine, monkeypatch)
-    asked = [Asked((prompt(draw, 5),), ((),), SHORT) for _ in range(3)]
+    asked = [EngineCall((prompt(draw, 5),), ((),), SHORT) for _ in range(3)]
     expected = [alone(engine, one) for one in asked]
     found = meeting(engine, *(lambda one=one: answered(engine, one) for one in asked))
     engine.compute.close()
@@ -150,14 +149,14 @@ def test_more_rows_than_the_width_take_turns(engine: LocalEngine, monkeypatch: p
 def test_a_long_prompt_lets_short_ones_pass(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read in pieces, and answers that came later are complete before its first token."""
     monkeypatch.setattr(forward, "PIECE", 8)
-    monkeypatch.setattr(batch_module, "SHARE", 8)
+    monkeypatch.setattr(scheduler, "SHARE", 8)
     draw = random.Random(5)
-    long, short = Asked((prompt(draw, 240),), ((),), SHORT), Asked((prompt(draw, 6),), ((),), SHORT)
+    long, short = EngineCall((prompt(draw, 240),), ((),), SHORT), EngineCall((prompt(draw, 6),), ((),), SHORT)
     expected = [alone(engine, long), alone(engine, short)]
     engine.end_tokens = set()
     ends: list[str] = []
 
-    def ask(name: str, asked: Asked) -> list[Generation]:
+    def ask(name: str, asked: EngineCall) -> list[Generation]:
         found = answered(engine, asked, lambda _row, _text: ends.append(name))
         ends.append(f"{name} ended")
         return found
@@ -170,7 +169,7 @@ def test_a_long_prompt_lets_short_ones_pass(engine: LocalEngine, monkeypatch: py
 
 def test_a_prompt_read_in_pieces_gives_the_same_answer(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the size of the pieces, also with an edit."""
-    asked = Asked((prompt(random.Random(6), 50),), ((edit(engine.model, 1),),), SamplingParams(max_tokens=12))
+    asked = EngineCall((prompt(random.Random(6), 50),), ((edit(engine.model, 1),),), SamplingParams(max_tokens=12))
     expected = answered(engine, asked)
     for size in (7, 16, 49):
         monkeypatch.setattr(forward, "PIECE", size)
@@ -180,7 +179,7 @@ def test_a_prompt_read_in_pieces_gives_the_same_answer(engine: LocalEngine, monk
 def test_generating_from_within_the_compute_thread_works(engine: LocalEngine) -> None:
     """It makes the turns itself, with other calls' rows in them."""
     draw = random.Random(11)
-    asked = [Asked((prompt(draw, 4 + n),), ((),), SHORT) for n in range(2)]
+    asked = [EngineCall((prompt(draw, 4 + n),), ((),), SHORT) for n in range(2)]
     expected = [alone(engine, one) for one in asked]
     found = meeting(engine, lambda: answered(engine, asked[0]))
     assert engine.compute.run(answered, engine, asked[1]) == expected[1] and found[0] == expected[0]
@@ -189,7 +188,7 @@ def test_generating_from_within_the_compute_thread_works(engine: LocalEngine) ->
 def test_edits_and_scope_decisions_come_between_steps(engine: LocalEngine) -> None:
     """Other work of the compute thread is done while an answer without an end goes on."""
     engine.end_tokens = set()
-    asked = Asked((prompt(random.Random(12), 4),), ((),), SamplingParams(max_tokens=1_000_000))
+    asked = EngineCall((prompt(random.Random(12), 4),), ((),), SamplingParams(max_tokens=1_000_000))
     begun, enough = threading.Event(), threading.Event()
 
     def hear(_row: int, _text: str) -> None:
@@ -219,7 +218,7 @@ def test_running_rows_make_a_step_for_every_share_of_tokens_read(
 ) -> None:
     """While twelve pieces of a long prompt are read, four shares each, an answer under way gets forty tokens."""
     monkeypatch.setattr(forward, "PIECE", 16)
-    monkeypatch.setattr(batch_module, "SHARE", 4)
+    monkeypatch.setattr(scheduler, "SHARE", 4)
     engine.end_tokens = set()
     happened: list[str] = []
 
@@ -233,8 +232,8 @@ def test_running_rows_make_a_step_for_every_share_of_tokens_read(
     for name in ("read", "step"):
         monkeypatch.setattr(f"service.engines.scheduler.{name}", noted(name, getattr(forward, name)))
     draw = random.Random(13)
-    short = Asked((prompt(draw, 4),), ((),), SamplingParams(max_tokens=80))
-    long = Asked((prompt(draw, 16 * 12),), ((),), SHORT)
+    short = EngineCall((prompt(draw, 4),), ((),), SamplingParams(max_tokens=80))
+    long = EngineCall((prompt(draw, 16 * 12),), ((),), SHORT)
     meeting(engine, lambda: answered(engine, short), lambda: answered(engine, long))
     reads = [at for at, what in enumerate(happened) if what == "read"]
     assert len(reads) == 13
