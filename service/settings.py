@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.errors import ServiceError
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 NO_READER = "none"
+S = TypeVar("S", bound="ServerAddress")
 
 
-class Settings(BaseSettings):
-    """What can be chosen when the service starts; the defaults work."""
+class InvalidSettings(ServiceError):
+    """A variable or an option has a value that it cannot have."""
+
+
+class ServerAddress(BaseSettings):
+    """Where the server listens, and where its clients on the same machine find it."""
 
     model_config = SettingsConfigDict(env_prefix="ERRATA_", extra="ignore", populate_by_name=True)
 
-    home: Path = Field(default=Path("~/.errata"), description="everything that lasts: model, ledger, factors, indexes")
     host: str = Field(default="127.0.0.1", validation_alias=AliasChoices("ERRATA_HOST", "HOST"))
     port: int = Field(default=8000, ge=0, le=65535, validation_alias=AliasChoices("ERRATA_PORT", "PORT"))
+
+    @property
+    def url(self) -> str:
+        """For a client; a server that listens at every address is asked at the loopback address of its family."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+class Settings(ServerAddress):
+    """What can be chosen when the service starts; the defaults work."""
+
+    home: Path = Field(default=Path("~/.errata"), description="everything that lasts: model, ledger, factors, indexes")
     model: str = Field(default=DEFAULT_MODEL, description="the default model, a local directory, or a name on the hub")
     editor: Path | None = Field(
         default=None,
@@ -66,3 +84,31 @@ class Settings(BaseSettings):
     @property
     def compute_threads(self) -> int:
         return self.threads or min(8, len(os.sched_getaffinity(0)))
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings of a command: its own options where they are given (not None), the environment otherwise.
+
+    Raises:
+        InvalidSettings: names each variable or option whose value is not valid.
+    """
+    return _validated(Settings, {name: value for name, value in given.items() if value is not None})
+
+
+def server_url() -> str:
+    """The address that ``ERRATA_HOST``, ``ERRATA_PORT``, ``HOST`` and ``PORT`` give. Raises InvalidSettings."""
+    return _validated(ServerAddress, {}).url
+
+
+def _validated(kind: type[S], given: dict[str, Any]) -> S:
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        wrong = [f"{_variable(str(one['loc'][0]))}: {one['msg']}" for one in error.errors() if one["loc"]]
+        raise InvalidSettings("; ".join(wrong) or str(error)) from error
+
+
+def _variable(field: str) -> str:
+    """``batch`` → ``ERRATA_BATCH``; ``port`` → ``ERRATA_PORT (or PORT)``."""
+    name = field.upper().removeprefix("ERRATA_")
+    return f"ERRATA_{name} (or {name})" if name in ("HOST", "PORT") else f"ERRATA_{name}"

@@ -1,10 +1,10 @@
-"""What the routes take besides bodies: the use-cases, the headers of writers, no unknown query parameters."""
+"""What the routes take besides bodies: the service, counters and jobs, and the headers of requests that write."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Header, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,10 +12,10 @@ from pydantic import AfterValidator, Field
 
 from service.api.metrics import Metrics
 from service.api.problems import OF_STATUS
-from service.api.schemas.requests import writable
-from service.types import Service
+from service.api.schemas.fields import storable
+from service.jobs import Jobs
+from service.types.service import Service
 
-T = TypeVar("T")
 ANONYMOUS = "anonymous"
 
 
@@ -42,14 +42,19 @@ def expected_head(
     raise RequestValidationError([{"type": "revision_tag", "loc": ("header", "If-Match"), "msg": message}])
 
 
-def use_cases(request: Request) -> Service:
-    """The application's use-cases, as ``create_app`` built them."""
-    return cast(Service, request.app.state.usecases)
+def service_of(request: Request) -> Service:
+    """The application's service, as ``create_app`` built them."""
+    return cast(Service, request.app.state.service)
 
 
-def metrics(request: Request) -> Metrics:
+def metrics_of(request: Request) -> Metrics:
     """The application's counters."""
     return cast(Metrics, request.app.state.metrics)
+
+
+def jobs_of(request: Request) -> Jobs:
+    """The application's jobs."""
+    return cast(Jobs, request.app.state.jobs)
 
 
 def no_query(request: Request) -> None:
@@ -59,13 +64,14 @@ def no_query(request: Request) -> None:
         raise RequestValidationError(unknown)
 
 
-Served = Annotated[Service, Depends(use_cases)]
-Counted = Annotated[Metrics, Depends(metrics)]
+CurrentService = Annotated[Service, Depends(service_of)]
+CurrentMetrics = Annotated[Metrics, Depends(metrics_of)]
+CurrentJobs = Annotated[Jobs, Depends(jobs_of)]
 IfMatch = Annotated[int | None, Depends(expected_head)]
 Actor = Annotated[
     str,
     AfterValidator(utf8),
-    AfterValidator(writable),
+    AfterValidator(storable),
     Field(max_length=200),
     Header(alias="X-Actor", description="Who writes; kept in the log.", examples=["ada"]),
 ]
@@ -76,12 +82,12 @@ IdempotencyKey = Annotated[
 ]
 
 
-def tagged(revision: int) -> dict[str, str]:
+def etag(revision: int) -> dict[str, str]:
     """The ETag that a writer sends back as If-Match."""
     return {"ETag": f'"{revision}"'}
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's description of the problem documents that a route may answer with."""
     content: Mapping[str, Any] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": OF_STATUS[status].title, "content": content} for status in statuses}

@@ -95,7 +95,7 @@ def problem_of(error: Exception, request: Request) -> Problem:
     detail = str(error) or kind.title
     match error:
         case InvalidPrompt() | ContradictingEdits():
-            return Problem(kind, detail, [FieldError(name, "body", said, kind.slug) for name, said in error.fields])
+            return Problem(kind, detail, [FieldError(name, "body", reason, kind.slug) for name, reason in error.fields])
         case ChecksFailed():
             return Problem(kind, detail, more={"report": error.report})
         case RevisionMoved() | editing.LedgerConflict():

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.errors import ChecksFailed
 from service.jobs import Job
-from service.types import ModelInfo
+from service.types.edits import Outcome
+from service.types.service import ModelInfo
 
 SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 JOBS = {
@@ -18,6 +20,15 @@ JOBS = {
     "total": "Edits that the newest job has to look at.",
     "failing": "Edits that do not hold, as far as the newest job has seen.",
 }
+OUTCOMES = (
+    "made",
+    "refused",  # its checks failed
+    "failed",  # for any other reason
+    "rehearsed",  # a dry run
+    "replayed",  # sent again under its idempotency key
+    "rolled_back",
+    "redacted",
+)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -27,7 +38,7 @@ class Metrics:
     Attributes:
         requests: by route template, method and status.
         seconds: from the first byte of the request to the last of the answer, by route template.
-        edits: by outcome: made, refused, rehearsed (dry run), replayed, rolled_back.
+        edits: by outcome, see ``OUTCOMES``.
         tokens: generated for /generate and /ask.
         revision: of the ledger's head.
         active: edits in force.
@@ -49,10 +60,14 @@ class Metrics:
         self.active = Gauge("errata_active_edits", "Edits in force.", registry=self.registry)
         self.damaged = Gauge("errata_damaged_edits", "Edits without whole factors.", registry=self.registry)
         self.jobs = {
-            name: Gauge(f"errata_job_{name}", said, ("kind",), registry=self.registry) for name, said in JOBS.items()
+            name: Gauge(f"errata_job_{name}", text, ("kind",), registry=self.registry) for name, text in JOBS.items()
         }
-        for outcome in ("made", "refused", "rehearsed", "replayed", "rolled_back"):
+        for outcome in OUTCOMES:
             self.edits.labels(outcome)
+
+    def count_edit(self, outcome: Outcome) -> None:
+        """Count what became of a request for an edit, alone or in a batch."""
+        self.edits.labels(_label(outcome)).inc()
 
     def observe(self, model: ModelInfo) -> None:
         self.revision.set(model.revision)
@@ -71,6 +86,16 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+def _label(outcome: Outcome) -> str:
+    if isinstance(outcome, ChecksFailed):
+        return "refused"
+    if isinstance(outcome, Exception):
+        return "failed"
+    if outcome.replayed:
+        return "replayed"
+    return "rehearsed" if outcome.id is None else "made"
+
+
 class RequestMetrics:
     """ASGI middleware: counts and times every request under the template of the route that answered it."""
 
@@ -84,14 +109,14 @@ class RequestMetrics:
             return
         status, start = "500", time.perf_counter()  # an error that nobody foresaw becomes a 500 further out
 
-        async def noting(message: Message) -> None:
+        async def send_noting_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
             await send(message)
 
         try:
-            await self.app(scope, receive, noting)
+            await self.app(scope, receive, send_noting_status)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in METHODS else "other"

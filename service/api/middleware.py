@@ -8,14 +8,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.problems import BODY_TOO_LARGE, MALFORMED_BODY, UNSUPPORTED_MEDIA_TYPE, Problem
 
 MAX_BODY_BYTES = 1 << 20
-BATCH = 16
-DRAIN_BYTES = (
-    64 << 20
-)  # a client that is still sending sees the answer only if somebody reads; this much is read and dropped
+BATCH = 16  # times as large may the body of a batch be
+DRAIN_BYTES = 64 << 20  # read and dropped of a body that is too large: a client that still sends reads no answer
 
 
 class BodyRefused(Exception):
-    """The body is not taken; ``problem`` says why."""
+    """The body is not accepted; ``problem`` says why."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -53,7 +51,7 @@ class BodyLimits:
         except BodyRefused as refused:
             await refused.problem.response()(scope, receive, send)
             return
-        await self.app(scope, replayed(body, receive), send)
+        await self.app(scope, replay_body(body, receive), send)
 
 
 async def _read(headers: Headers, receive: Receive, limit: int) -> bytes:
@@ -84,7 +82,7 @@ def _too_large(limit: int) -> BodyRefused:
 
 
 def check_content_type(headers: Headers) -> None:
-    """Raises Refused unless the body is declared to be JSON in UTF-8, uncompressed."""
+    """Raises BodyRefused unless the body is declared to be JSON in UTF-8, uncompressed."""
     declared = headers.get("content-type", "")
     media_type, _, parameters = declared.lower().partition(";")
     is_json = media_type.strip() == "application/json" or (
@@ -95,13 +93,13 @@ def check_content_type(headers: Headers) -> None:
     if is_json and charset in ("", "utf-8", "utf8", "us-ascii") and encoding.lower() == "identity":
         return
     given = f"{declared!r}" if declared else "nothing"
-    said = f"Content-Encoding {encoding!r}" if is_json and encoding.lower() != "identity" else f"Content-Type {given}"
-    detail = f"Send the body with Content-Type: application/json (uncompressed, UTF-8); this one came with {said}"
+    found = f"Content-Encoding {encoding!r}" if is_json and encoding.lower() != "identity" else f"Content-Type {given}"
+    detail = f"Send the body with Content-Type: application/json (uncompressed, UTF-8); this one came with {found}"
     raise BodyRefused(Problem(UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept-Post": "application/json"}))
 
 
 def check_utf8(body: bytes) -> None:
-    """Raises Refused, with the place, when ``body`` is not UTF-8."""
+    """Raises BodyRefused, with the place, when ``body`` is not UTF-8."""
     try:
         body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -109,7 +107,7 @@ def check_utf8(body: bytes) -> None:
         raise BodyRefused(Problem(MALFORMED_BODY, detail)) from error
 
 
-def replayed(body: bytes, receive: Receive) -> Receive:
+def replay_body(body: bytes, receive: Receive) -> Receive:
     """A ``receive`` that gives ``body`` once and then whatever comes after it (a disconnect)."""
     pending = [body]
 

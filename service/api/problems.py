@@ -119,6 +119,6 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
 
 def invalid_request(errors: Sequence[FieldError]) -> Problem:
     """422 that says in words, too, what is wrong and where."""
-    said = "; ".join(f"{printable(error.field, MAX_NAME)}: {error.message}" for error in errors[:5])
+    detail = "; ".join(f"{printable(error.field, MAX_NAME)}: {error.message}" for error in errors[:5])
     rest = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return Problem(INVALID_REQUEST, f"{said}{rest}", errors)
+    return Problem(INVALID_REQUEST, f"{detail}{rest}", errors)

@@ -1,4 +1,8 @@
-"""Generation for a client that may leave: as server-sent events, or whole. Who left is not generated for any longer."""
+"""Generation for clients that may leave: whole, or as server-sent events. For one that left, generation stops.
+
+Ours rather than a package's, because an error before the first piece must leave as a problem document with its status,
+so the first piece is awaited before a response begins; what a package would add is the two lines of ``_data``.
+"""
 
 from __future__ import annotations
 
@@ -30,27 +34,27 @@ class StreamEvent:
 
 Item = StreamEvent | Exception | Document  # a piece; what went wrong; the whole answer
 Piece = str | Document  # of text, or a part of the answer in JSON
-Run = Callable[[Callable[[Any], None]], T]  # gives out pieces while it runs
+Work = Callable[[Callable[[Any], None]], T]  # is given a function to call with each piece, and returns the answer
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 logger = logging.getLogger(__name__)
 
 
-async def attended(run: Run[T], request: Request) -> T:
-    """The result of ``run`` in a thread.
+async def run_while_connected(work: Work[T], request: Request) -> T:
+    """The result of ``work``, which runs in a thread.
 
     Raises:
-        ClientGone: the client closed the connection, and ``run`` stopped at its next piece.
+        ClientGone: the client closed the connection, and ``work`` stopped at its next piece.
     """
     gone = threading.Event()
-    watch = asyncio.create_task(_notice(request, gone))
+    watch = asyncio.create_task(_wait_for_disconnect(request, gone))
     try:
-        return await run_in_threadpool(run, lambda _: _check(gone))
+        return await run_in_threadpool(work, lambda _: _check(gone))
     finally:
         watch.cancel()
 
 
-async def _notice(request: Request, gone: threading.Event) -> None:
+async def _wait_for_disconnect(request: Request, gone: threading.Event) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
     gone.set()
@@ -61,15 +65,18 @@ def _check(gone: threading.Event) -> None:
         raise ClientGone("the client closed the connection")
 
 
-async def stream(run: Run[T], whole: Callable[[T], Document], request: Request) -> Response:
-    """Run ``run`` in a thread and send its pieces as they come, then the ``whole`` answer, then ``[DONE]``.
+async def stream_response(work: Work[T], document: Callable[[T], Document], request: Request) -> Response:
+    """Run ``work`` in a thread and send its pieces as they come, then the whole answer, then ``[DONE]``.
+
+    Args:
+        document: turns the answer into what is sent.
 
     Raises:
-        Exception: whatever ``run`` raises before its first piece; no response has begun then.
+        Exception: whatever ``work`` raises before its first piece; no response has begun then.
     """
     items: asyncio.Queue[Item] = asyncio.Queue()
     gone = threading.Event()
-    task = asyncio.create_task(run_in_threadpool(_work, run, whole, _carrier(items), gone))
+    task = asyncio.create_task(run_in_threadpool(_work, work, document, _sender(items), gone))
     try:
         first = await items.get()
     except asyncio.CancelledError:
@@ -81,7 +88,7 @@ async def stream(run: Run[T], whole: Callable[[T], Document], request: Request) 
     return StreamingResponse(_events(first, items, gone, request), headers=HEADERS, media_type="text/event-stream")
 
 
-def _carrier(items: asyncio.Queue[Item]) -> Callable[[Item], None]:
+def _sender(items: asyncio.Queue[Item]) -> Callable[[Item], None]:
     """A way into the event loop's queue that a thread may use."""
     loop = asyncio.get_running_loop()
 
@@ -92,8 +99,8 @@ def _carrier(items: asyncio.Queue[Item]) -> Callable[[Item], None]:
 
 
 def _work(
-    run: Run[T],
-    whole: Callable[[T], Document],
+    work: Work[T],
+    document: Callable[[T], Document],
     put: Callable[[Item], None],
     gone: threading.Event,
 ) -> None:
@@ -105,7 +112,7 @@ def _work(
             put(StreamEvent({"text": piece} if isinstance(piece, str) else piece))
 
     try:
-        put(whole(run(on_piece)))
+        put(document(work(on_piece)))
     except Exception as error:
         put(error)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.terminal.options import LOCAL, AsJson, IfMatch, Raw, Url, Who, Why, print_json, server
+from service.cli.terminal.options import AsJson, IfMatch, Raw, Url, Who, Why, print_json, server, writer_headers
 
 app = typer.Typer()
 
@@ -47,7 +47,7 @@ def edit(
     actor: Who = None,
     if_match: IfMatch = None,
     as_json: AsJson = False,
-    url: Url = LOCAL,
+    url: Url = None,
 ) -> None:
     """Correct the model: INPUT shall be answered with OUTPUT; or with --file, all lines of a file."""
     if file is not None:
@@ -58,9 +58,9 @@ def edit(
         from service.cli.edit_file import EditFileOptions, edit_file
         from service.client.uploader import UploadOptions
 
-        manner = UploadOptions(chunk, patience, actor, idempotency_key or "", dry_run)
-        lines = {"force": force, "dry_run": dry_run, "reason": reason, "key": manner.key}
-        edit_file(EditFileOptions(file, manner, lines, results, skip_broken, as_json), url)
+        upload = UploadOptions(chunk, patience, actor, idempotency_key or "", dry_run)
+        defaults = {"force": force, "dry_run": dry_run, "reason": reason, "key": upload.key}
+        edit_file(EditFileOptions(file, upload, defaults, results, skip_broken, as_json), url)
         return
     if question is None or output is None:
         raise typer.BadParameter("give INPUT and OUTPUT, or --file")
@@ -68,15 +68,10 @@ def edit(
 
     body = {"input": question, "output": output, "rephrases": rephrase or [], "locality": locality or []}
     options = {"scope": scope, "raw": raw, "dry_run": dry_run, "force": force, "reason": reason}
-    headers = _headers(actor, if_match, idempotency_key)
+    headers = writer_headers(actor, if_match, idempotency_key)
     with server(url) as client:
-        made = client.post("/edit", {**body, **options}, headers)
-        print_json(made) if as_json else show_edit(made)
-
-
-def _headers(actor: str | None, if_match: int | None, key: str | None = None) -> dict[str, str]:
-    given = {"X-Actor": actor, "If-Match": None if if_match is None else f'"{if_match}"', "Idempotency-Key": key}
-    return {name: value for name, value in given.items() if value is not None}
+        result = client.post("/edit", {**body, **options}, headers)
+        print_json(result) if as_json else show_edit(result)
 
 
 @app.command()
@@ -88,12 +83,12 @@ def rollback(
     actor: Who = None,
     if_match: IfMatch = None,
     as_json: AsJson = False,
-    url: Url = LOCAL,
+    url: Url = None,
 ) -> None:
     """Take back one edit, or everything after a revision."""
     body = {"edit_id": edit_id, "to_revision": to_revision, "reason": reason}
     with server(url) as client:
-        done = client.post("/rollback", body, _headers(actor, if_match))
+        done = client.post("/rollback", body, writer_headers(actor, if_match))
         if as_json:
             print_json(done)
             return
@@ -109,7 +104,7 @@ def edits(
     limit: Annotated[int, typer.Option(help="How many.")] = 100,
     cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
     as_json: AsJson = False,
-    url: Url = LOCAL,
+    url: Url = None,
 ) -> None:
     """List edits, or show one."""
     from urllib.parse import quote

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from service.cli.terminal.errors import exit_on_error, fail
+from service.cli.terminal.options import Home
+
+if TYPE_CHECKING:
+    from service.export.report import ExportReport
+    from service.export.run import ExportOptions
 
 app = typer.Typer()
 
@@ -34,38 +42,49 @@ def compile_edits(
     sample: Annotated[int, typer.Option(min=1, help="Edits and other prompts that are judged, at most each.")] = 200,
     force: Annotated[bool, typer.Option("--force", help="Write it even when it falls below what was asked.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here, passed or not.")] = None,
-    home: Annotated[Path | None, typer.Option(help="Where everything is kept (default: ERRATA_HOME).")] = None,
+    home: Home = None,
     seed: Annotated[int, typer.Option(help="Which prompts are made, and how training begins.")] = 0,
 ) -> None:
     """Turn all edits in force into one adapter, or one checkpoint, that needs no scope decision.
 
     It is judged by free generation before it is written; what falls below the limits is refused with status 1.
     """
-    from editing.errors import EditingError
-    from service.cli.terminal.tables import show
-    from service.errors import ServiceError
-    from service.export.run import ExportOptions, compile_command
-    from service.settings import Settings
+    from service.cli.terminal.progress import ProgressDisplay
+    from service.export.run import ExportOptions, export_edits
+    from service.settings import load_settings
 
     if json_file and not json_file.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no directory {json_file.absolute().parent} to write the figures in")
-    choices = ExportOptions(
-        out, merged, revision, rank, steps, seconds, rate, layers, min_efficacy, min_locality, sample, force, seed
+    options = ExportOptions(
+        out=out,
+        merged=merged,
+        revision=revision,
+        rank=rank,
+        steps=steps,
+        seconds=seconds,
+        rate=rate,
+        layers=layers,
+        min_efficacy=min_efficacy,
+        min_locality=min_locality,
+        sample=sample,
+        force=force,
+        seed=seed,
     )
-    try:
-        report, document = compile_command(choices, Settings(home=home) if home else Settings())
-    except (EditingError, ServiceError) as error:
-        typer.secho(str(error), err=True, fg="red")
-        raise typer.Exit(1) from None
+    with exit_on_error(), ProgressDisplay() as progress:
+        report, document = export_edits(options, load_settings(home=home), progress)
     if json_file:
         json_file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _show(report, document, options)
+
+
+def _show(report: ExportReport, document: Mapping[str, Any], options: ExportOptions) -> None:
+    """The report, and where the result is; ends the command with status 1 where nothing was written."""
+    from service.cli.terminal.tables import show
+
     show("compiled", ("prompts", "service, as wanted", "compiled, as wanted", "begins as wanted"), report.rows())
-    written = report.passed or force
+    written = report.passed or options.force
     for shortfall in report.shortfalls:
         typer.secho(shortfall, err=True, fg="yellow" if written else "red")
     if not written:
-        typer.secho(
-            "nothing was written; give it more --steps or --layers, lower the limits, or --force", err=True, fg="red"
-        )
-        raise typer.Exit(1)
-    typer.echo(f"{out}: {len(document['edits'])} edits, revision {document['revision']}")
+        fail("nothing was written; give it more --steps or --layers, lower the limits, or --force")
+    typer.echo(f"{options.out}: {len(document['edits'])} edits, revision {document['revision']}")

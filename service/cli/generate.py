@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.terminal.options import (
-    LOCAL,
     AsJson,
     AtRevision,
     Edits,
@@ -15,7 +14,7 @@ from service.cli.terminal.options import (
     Raw,
     Url,
     Whole,
-    chosen,
+    edit_choice,
     print_json,
     server,
 )
@@ -38,20 +37,15 @@ def generate(
     edits: Edits = "active",
     no_stream: Whole = False,
     as_json: AsJson = False,
-    url: Url = LOCAL,
+    url: Url = None,
 ) -> None:
     """Generate a text under the edits in force."""
-    asked: dict[str, Any] = {"prompt": prompt}
+    question: dict[str, Any] = {"prompt": prompt}
     if system is not None:
-        asked = {"messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt}]}
+        question = {"messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt}]}
     sampling = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed, "stop": stop or []}
-    _speak(
-        "/generate",
-        {**asked, "raw": raw, **sampling, "revision": revision, "edits": chosen(edits)},
-        url,
-        as_json,
-        no_stream,
-    )
+    body = {**question, "raw": raw, **sampling, "revision": revision, "edits": edit_choice(edits)}
+    _print_answer("/generate", body, url, as_json, no_stream)
 
 
 @app.command()
@@ -68,15 +62,15 @@ def ask(
     edits: Edits = "active",
     no_stream: Whole = False,
     as_json: AsJson = False,
-    url: Url = LOCAL,
+    url: Url = None,
 ) -> None:
     """Answer a question from Wikipedia passages, and say which were cited."""
     how = {"k": k, "mode": mode, "decoding": decoding, "max_tokens": max_tokens}
-    body = {"question": question, **how, "revision": revision, "edits": chosen(edits)}
-    _speak("/ask", body, url, as_json, no_stream)
+    body = {"question": question, **how, "revision": revision, "edits": edit_choice(edits)}
+    _print_answer("/ask", body, url, as_json, no_stream)
 
 
-def _speak(path: str, body: dict[str, Any], url: str, as_json: bool, at_once: bool) -> None:
+def _print_answer(path: str, body: dict[str, Any], url: str | None, as_json: bool, at_once: bool) -> None:
     """Print the answer as it comes, then what it rests on."""
     from service.cli.terminal.tables import footnote, show_passages
 
@@ -105,12 +99,13 @@ def retrieve(
     source: Annotated[list[str] | None, typer.Option(help="Only from there; may be repeated.")] = None,
     rerank: Annotated[bool, typer.Option("--rerank", help="Let the server's cross-encoder order the best.")] = False,
     as_json: AsJson = False,
-    url: Url = LOCAL,
+    url: Url = None,
 ) -> None:
     """Find the passages that are nearest to a text."""
     from service.cli.terminal.tables import show_passages
 
-    wanted = {"how": how, "titles": title, "sources": source, "rerank": rerank}
+    options = {"how": how, "titles": title, "sources": source, "rerank": rerank}
+    body = {"query": query, "k": k, **{name: value for name, value in options.items() if value}}
     with server(url) as client:
-        found = client.post("/retrieve", {"query": query, "k": k, **{name: one for name, one in wanted.items() if one}})
+        found = client.post("/retrieve", body)
         print_json(found) if as_json else show_passages(found["passages"], found["index"])

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.terminal.options import LOCAL, AsJson, Url, print_json, server
+from service.cli.terminal.options import AsJson, Home, Url, print_json, server
 
 if TYPE_CHECKING:
     from service.indexing.indexer import Indexer, IndexingResult
 
 app = typer.Typer(help="Build, change and choose the index of passages.", no_args_is_help=True)
 
-Home = Annotated[Path | None, typer.Option(help="Where everything is kept (default: ERRATA_HOME).")]
 Version = Annotated[str, typer.Argument(help="The version; 'active' for the one that answers.")]
 Corpus = Annotated[Path, typer.Argument(help="A file or a folder; what 'errata index build' reads.")]
 Kind = Annotated[
@@ -29,6 +28,8 @@ Device = Annotated[
 Words = Annotated[int | None, typer.Option(min=1, max=10_000, help="Words of a passage at most (default: 100).")]
 Activate = Annotated[bool, typer.Option("--activate", help="Let it answer when the server starts next.")]
 TYPES = ("auto", "exact", "hnsw", "ivfpq")
+_UNITS = {"reading": "articles"}  # what a stage counts; the others count passages
+_INTERRUPTED = "interrupted; no version was changed, and the same command goes on from what is finished"
 
 
 @app.command()
@@ -56,7 +57,7 @@ def build(
     if index_type not in TYPES:
         raise typer.BadParameter(f"there is no index type {index_type!r}; there are {', '.join(TYPES)}")
     with _indexer(home) as indexer:
-        _tell(indexer, indexer.build(IndexBuildOptions(path, kind, index_type, words, device)), activate)
+        _show(indexer, indexer.build(IndexBuildOptions(path, kind, index_type, words, device)), activate)
 
 
 @app.command()
@@ -73,11 +74,8 @@ def add(
     from service.indexing.indexer import IndexBuildOptions
 
     with _indexer(home) as indexer:
-        _tell(
-            indexer,
-            indexer.update(version, IndexBuildOptions(path, kind, device=device), delete_missing=False),
-            activate,
-        )
+        options = IndexBuildOptions(path, kind, device=device)
+        _show(indexer, indexer.update(version, options, delete_missing=False), activate)
 
 
 @app.command()
@@ -97,11 +95,8 @@ def update(
     from service.indexing.indexer import IndexBuildOptions
 
     with _indexer(home) as indexer:
-        _tell(
-            indexer,
-            indexer.update(version, IndexBuildOptions(path, kind, device=device), delete_missing=True),
-            activate,
-        )
+        options = IndexBuildOptions(path, kind, device=device)
+        _show(indexer, indexer.update(version, options, delete_missing=True), activate)
 
 
 @app.command()
@@ -118,7 +113,7 @@ def delete(
     if not (title or source or passage):
         raise typer.BadParameter("say what to delete: --title, --source or --id")
     with _indexer(home) as indexer:
-        _tell(indexer, indexer.delete(version, passage or (), title or (), source or ()), activate)
+        _show(indexer, indexer.delete(version, passage or (), title or (), source or ()), activate)
 
 
 @app.command()
@@ -131,17 +126,17 @@ def compact(
 ) -> None:
     """Make a version whose parts, left by adding and deleting, are merged; nothing is embedded again."""
     with _indexer(home) as indexer:
-        _tell(indexer, indexer.compact(version, everything), activate)
+        _show(indexer, indexer.compact(version, everything), activate)
 
 
 @app.command("list")
 def list_versions(*, as_json: AsJson = False, home: Home = None) -> None:
     """List the versions in a home, whether or not a server runs."""
     from service.cli.terminal.tables import show_versions
-    from service.indexing.indexer import described
+    from service.indexing.listing import version_document
 
     with _indexer(home) as indexer:
-        versions = [described(one) for one in indexer.versions.list()]
+        versions = [version_document(one) for one in indexer.versions.list()]
         print_json({"indexes": versions}) if as_json else show_versions(versions)
 
 
@@ -154,7 +149,7 @@ def activate_version(
     ] = False,
     home: Home = None,
     as_json: AsJson = False,
-    url: Url = LOCAL,
+    url: Url = None,
 ) -> None:
     """Let another version answer, from the next request on; the server need not be started again."""
     from urllib.parse import quote
@@ -200,37 +195,30 @@ def verify(
 
 @contextmanager
 def _indexer(home: Path | None) -> Iterator[Indexer]:
-    """What is wrong is told on stderr in a line and ends the program with status 1; what is finished stays."""
-    from index.errors import IndexingError
-    from retrieval.errors import RetrievalError
-    from service.cli.terminal.index_progress import IndexProgress
+    """Errors end the command, see ``exit_on_error``; what is finished stays."""
+    from service.cli.terminal.errors import exit_on_error
+    from service.cli.terminal.progress import ProgressDisplay
     from service.indexing.indexer import Indexer
-    from service.settings import Settings
+    from service.settings import load_settings
 
-    try:
-        with IndexProgress() as watch:
-            yield Indexer(Settings(home=home) if home else Settings(), watch)
-    except (IndexingError, RetrievalError) as error:
-        typer.secho(str(error), err=True, fg="red")
-        raise typer.Exit(1) from None
-    except OSError as error:
-        typer.secho(f"{error.filename or 'the disk'}: {error.strerror or error}", err=True, fg="red")
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        _say("interrupted; no version was changed, and the same command goes on from what is finished")
-        raise typer.Exit(130) from None
+    with exit_on_error(_INTERRUPTED), ProgressDisplay() as display:
+
+        def watch(stage: str, done: int, total: int | None) -> None:
+            display.report(stage, done, total, _UNITS.get(stage, "passages"))
+
+        yield Indexer(load_settings(home=home), watch)
 
 
-def _tell(indexer: Indexer, outcome: IndexingResult, activate: bool) -> None:
+def _show(indexer: Indexer, result: IndexingResult, activate: bool) -> None:
     """The version's name on stdout, for scripts; what was done, and what to do next, on stderr."""
-    from service.cli.terminal.index_progress import duration, in_bytes
+    from service.amounts import duration, in_bytes
 
-    manifest = outcome.manifest
+    manifest = result.manifest
     if activate:
         indexer.versions.activate(manifest.version)
     size = next((one.size for one in indexer.versions.list() if one.manifest.version == manifest.version), 0)
     counted = f"{manifest.passages:,} from {manifest.articles:,} articles, {manifest.type}, {in_bytes(size)}"
-    lines = [("passages", counted), *outcome.notes, ("took", duration(outcome.seconds))]
+    lines = [("passages", counted), *result.notes, ("took", duration(result.seconds))]
     if indexer.versions.active() == manifest.version:
         lines.append(("active", "answers when the server starts next"))
     lines.append(("next", f"errata index activate {manifest.version}    (lets it answer in a server that runs)"))

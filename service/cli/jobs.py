@@ -1,22 +1,24 @@
-"""``errata verify --edits``: starts the job that verifies all edits again, follows it, and tells what it found."""
+"""``errata verify --edits``: starts the job that verifies all edits again, follows it, and prints what it found."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import typer
 
+from service.cli.terminal.errors import INTERRUPTED, fail
 from service.cli.terminal.options import print_json, server
+from service.cli.terminal.progress import ProgressDisplay
 from service.cli.terminal.tables import show
-from service.client.http import Client, ClientError, Document, Refusal
+from service.client.errors import ClientError, Document, Refusal
+from service.client.http import Client
 
 PAUSE = 0.5  # seconds between two looks
-INTERRUPTED = 130
 
 
-def verify_edits(url: str, as_json: bool, sleep: Callable[[float], None] = time.sleep) -> None:
+def verify_edits(url: str | None, as_json: bool, sleep: Callable[[float], None] = time.sleep) -> None:
     """Status 1 when an edit does not hold, or the job does not end well. Ctrl-C cancels the job that was started here,
     but not one that was running already."""
     with server(url) as client:
@@ -27,9 +29,8 @@ def verify_edits(url: str, as_json: bool, sleep: Callable[[float], None] = time.
             if own:
                 with suppress(ClientError):
                     client.delete(f"/jobs/{job['id']}")
-            typer.secho("cancelled" if own else f"job {job['id']} goes on", err=True, fg="red")
-            raise typer.Exit(INTERRUPTED) from None
-        print_json(job) if as_json else _tell(job)
+            fail("cancelled" if own else f"job {job['id']} goes on", INTERRUPTED)
+        print_json(job) if as_json else _show(job)
     if job["status"] != "done" or job["failing"]:
         raise typer.Exit(1)
 
@@ -48,34 +49,26 @@ def _started(client: Client) -> tuple[Document, bool]:
 
 def follow(client: Client, job: Document, sleep: Callable[[float], None]) -> Document:
     """The job as it ended."""
-    with _progress(job) as tell:
+    with (
+        ProgressDisplay(keep=False) as progress,
+        progress.stage("verifying", job["total"], "edits", job["done"]) as stage,
+    ):
         while job["status"] == "running":
             sleep(PAUSE)
             job = client.get(f"/jobs/{job['id']}")
-            tell(job)
+            stage.update(job["done"], note=f"{len(job['failing'])} failing")
     return job
 
 
-@contextmanager
-def _progress(job: Document) -> Iterator[Callable[[Document], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failing]} failing"))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=job["total"], completed=job["done"], failing=len(job["failing"]))
-        yield lambda now: bar.update(task, completed=now["done"], failing=len(now["failing"]))
-
-
-def _tell(job: Document) -> None:
+def _show(job: Document) -> None:
     failing = job["failing"]
     if failing:
         names = ("edit_id", "input", "wanted", "answer", "why")
         show("Edits that do not hold", ("edit", *names[1:]), [[one[name] for name in names] for one in failing])
-    looked = f"{job['done']} of {job['total']} edits in force at revision {job['revision']} were asked"
+    checked = f"{job['done']} of {job['total']} edits in force at revision {job['revision']} were asked"
     if job["status"] != "done":
-        typer.secho(f"{looked}; the job {job['status']}: {job['error'] or 'by request'}", err=True, fg="red")
+        typer.secho(f"{checked}; the job {job['status']}: {job['error'] or 'by request'}", err=True, fg="red")
     elif not failing:
-        typer.secho(f"{looked}; all hold", fg="green")
+        typer.secho(f"{checked}; all hold", fg="green")
     else:
-        typer.secho(f"{looked}; {len(failing)} do not hold", err=True, fg="red")
+        typer.secho(f"{checked}; {len(failing)} do not hold", err=True, fg="red")

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.terminal.options import LOCAL, AsJson, IfMatch, Url, Who, Why, print_json, server
+from service.cli.terminal.errors import fail
+from service.cli.terminal.options import AsJson, IfMatch, Url, Who, Why, print_json, server, writer_headers
 
 app = typer.Typer()
 log = typer.Typer(help="Show the ledger's events, in order; or export them, or check an export.")
@@ -24,7 +25,7 @@ def show(
     after: Annotated[int, typer.Option(help="Events after this one.")] = 0,
     limit: Annotated[int, typer.Option(help="How many.")] = 100,
     as_json: AsJson = False,
-    url: Url = LOCAL,
+    url: Url = None,
 ) -> None:
     """Show the ledger's events, in order; or export them, or check an export."""
     from service.cli.terminal.tables import show_events
@@ -43,7 +44,7 @@ def export(
     target: Annotated[str, typer.Argument(metavar="FILE", help="A new file; - is stdout.")],
     *,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
-    url: Url = LOCAL,
+    url: Url = None,
 ) -> None:
     """Write the whole log to a file that anybody can check without the service."""
     from editing.errors import CorruptLedger
@@ -57,9 +58,9 @@ def export(
         try:
             audit = export_log(client, None if target == "-" else Path(target), progress, force)
         except CorruptLedger as error:
-            _fail(f"The log is damaged: {error}. Nothing was written.")
+            fail(f"The log is damaged: {error}. Nothing was written.")
         except (TargetRefused, OSError) as error:
-            _fail(f"Nothing was written: {error}")
+            fail(f"Nothing was written: {error}")
     typer.echo(f"{audit.events} events, root {audit.tree.root().hex()}", err=True)
 
 
@@ -81,7 +82,7 @@ def check(
     except CorruptLogFile as error:
         found = {"ok": False, "line": error.line, "why": str(error)}
     except OSError as error:
-        _fail(f"{file} cannot be read: {error.strerror or error}")
+        fail(f"{file} cannot be read: {error.strerror or error}")
     if as_json:
         print_json(found)
     elif found["ok"]:
@@ -104,8 +105,8 @@ def _checked(file: str, noted_size: int | None = None, noted_root: str = "") -> 
         with Path(file).open("rb") as stream:
             audit = check_log_file(stream)
     why = None if noted_size is None else departs(audit.tree, noted_size, noted_root)
-    said = {"events": audit.events, "root_hash": audit.tree.root().hex(), "head_hash": audit.head_hash}
-    return {"ok": why is None, **said} | ({"why": why} if why else {})
+    found = {"events": audit.events, "root_hash": audit.tree.root().hex(), "head_hash": audit.head_hash}
+    return {"ok": why is None, **found} | ({"why": why} if why else {})
 
 
 def _noted(root: str | None, size: int | None) -> tuple[int, str] | None:
@@ -122,7 +123,7 @@ def verify(
     root: Root = None,
     size: Size = None,
     as_json: AsJson = False,
-    url: Url = LOCAL,
+    url: Url = None,
 ) -> None:
     """Check the log's hash chain, the factor files and a root noted down earlier. Status 1 when something is wrong."""
     if edits:
@@ -156,19 +157,12 @@ def redact(
     actor: Who = None,
     if_match: IfMatch = None,
     as_json: AsJson = False,
-    url: Url = LOCAL,
+    url: Url = None,
 ) -> None:
     """Erase the texts of an edit that was rolled back, for good. The log goes on to verify."""
-    headers = {"X-Actor": actor, "If-Match": None if if_match is None else f'"{if_match}"'}
     with server(url) as client:
-        given = {name: value for name, value in headers.items() if value is not None}
-        done = client.post("/redact", {"edit_id": edit_id, "reason": reason}, given)
+        done = client.post("/redact", {"edit_id": edit_id, "reason": reason}, writer_headers(actor, if_match))
         print_json(done) if as_json else typer.echo(f"revision {done['revision']}: erased the texts of {edit_id}")
-
-
-def _fail(said: str) -> None:
-    typer.secho(said, err=True, fg="red")
-    raise typer.Exit(1)
 
 
 app.add_typer(log, name="log")

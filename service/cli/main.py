@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from service.cli import edits, evaluate_rag, export, generate, index, log, train, train_rag, train_reader
-from service.cli.terminal.options import LOCAL, AsJson, Url, print_json, server
+from service.cli import edits, evaluate, export, generate, index, log, train
+from service.cli.terminal.options import AsJson, Home, Url, print_json, server
 
 app = typer.Typer(
     name="errata",
@@ -16,7 +15,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-Home = Annotated[Path | None, typer.Option(help="Where everything is kept (default: ERRATA_HOME).")]
 
 
 @app.command()
@@ -35,15 +33,13 @@ app.add_typer(generate.app)
 app.add_typer(edits.app)
 app.add_typer(log.app)
 app.add_typer(train.app)
+app.add_typer(evaluate.app)
 app.add_typer(export.app)
-app.add_typer(evaluate_rag.app)
-app.add_typer(train_rag.app)
-app.add_typer(train_reader.app)
 app.add_typer(index.app, name="index")
 
 
 @app.command()
-def indexes(*, as_json: AsJson = False, url: Url = LOCAL) -> None:
+def indexes(*, as_json: AsJson = False, url: Url = None) -> None:
     """List the versions of the index."""
     from service.cli.terminal.tables import show_indexes
 

@@ -8,15 +8,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from service.cli.terminal.errors import exit_on_error
+
 
 def run(host: str | None = None, port: int | None = None, home: Path | None = None) -> None:
     """Serve until stopped. Exits with a message, not a stack trace, when something that it needs is missing."""
     import uvicorn
 
-    from service.settings import Settings
+    from service.settings import load_settings
 
-    given: dict[str, Any] = {k: v for k, v in {"host": host, "port": port, "home": home}.items() if v is not None}
-    settings = Settings(**given)
+    with exit_on_error():
+        settings = load_settings(host=host, port=port, home=home)
     began = time.perf_counter()
     _say(f"starting, home {settings.directory}")
     from service.app import create_app
@@ -30,9 +32,8 @@ def run(host: str | None = None, port: int | None = None, home: Path | None = No
 
     app = create_app(settings, _say)
     server = Server(uvicorn.Config(app, settings.host, settings.port, log_level="warning", timeout_graceful_shutdown=5))
-    logging.getLogger("uvicorn.error").addFilter(
-        lambda _: server.started
-    )  # before that, create_app has said what is wrong
+    # until the server has started, create_app says what is wrong
+    logging.getLogger("uvicorn.error").addFilter(lambda _: server.started)
     server.run()
     if not server.started:
         sys.exit(1)

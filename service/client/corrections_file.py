@@ -20,19 +20,10 @@ from service.api.schemas.requests import EditBody
 
 Body = dict[str, Any]
 ALIASES = {"prompt": "input", "question": "input", "answer": "output", "target": "output"}
-LISTS, FLAGS = (
-    ("rephrases", "locality"),
-    {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False},
-)
+LISTS = ("rephrases", "locality")
+FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 FLAG_FIELDS = ("raw", "dry_run", "force")
-SAID = (
-    "input",
-    "output",
-    "raw",
-    "rephrases",
-    "locality",
-    "scope",
-)  # what a correction says; the rest is how it is made
+CONTENT = {"input", "output", "raw", "rephrases", "locality", "scope"}  # of a correction; the rest is how it is made
 
 
 class BrokenLine(Exception):
@@ -41,7 +32,7 @@ class BrokenLine(Exception):
 
 @dataclass(frozen=True)
 class Correction:
-    """One line that can be sent. ``digest`` is that of what it says, without force, dry run and reason, and the key."""
+    """One line that can be sent; ``digest`` is of its content and the key, without force, dry run and reason."""
 
     line: int
     body: Body
@@ -53,7 +44,7 @@ class CorrectionsFile:
     """What a file holds.
 
     Attributes:
-        corrections: one for each thing that is said, in the order of the file.
+        corrections: each once, in the order of the file.
         broken: line numbers, and what is wrong there.
         duplicates: lines left out because an earlier one says the same.
         contradictions: pairs of line numbers that ask the same and want different answers.
@@ -187,10 +178,10 @@ def _correction(line: int, body: Body, options: Mapping[str, Any]) -> Correction
     try:
         checked = EditBody.model_validate({**body, **reason, **flags})
     except ValidationError as error:
-        said = field_errors([dict(one) for one in error.errors(include_url=False)])
-        raise BrokenLine("; ".join(f"{one.field}: {one.message}" for one in said[:5])) from error
-    says = checked.model_dump(include=set(SAID))
-    return Correction(line, checked.model_dump(exclude_defaults=True), digest_of([says, options.get("key", "")]))
+        errors = field_errors([dict(one) for one in error.errors(include_url=False)])
+        raise BrokenLine("; ".join(f"{one.field}: {one.message}" for one in errors[:5])) from error
+    content = checked.model_dump(include=CONTENT)
+    return Correction(line, checked.model_dump(exclude_defaults=True), digest_of([content, options.get("key", "")]))
 
 
 def digest_of(value: Any) -> str:

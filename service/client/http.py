@@ -1,35 +1,15 @@
-"""A thin client of the service, for the command line."""
+"""The client of the service's HTTP interface, as the command line uses it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import httpx
 
-Document = dict[str, Any]
+from service.client.errors import Document, NotErrata, Refusal, Unreachable
+
 TIMEOUT = httpx.Timeout(10.0, read=600.0)  # an edit is verified by generation, which takes its time on a small machine
-
-
-class ClientError(Exception):
-    """Root of the tree."""
-
-
-class Unreachable(ClientError):
-    """Nothing answers at the address, or the connection broke."""
-
-
-class NotErrata(ClientError):
-    """Something answers, but it is not this service."""
-
-
-class Refusal(ClientError):
-    """The service answered with a problem document; ``retry_after`` in seconds, 0 where it says nothing of it."""
-
-    def __init__(self, problem: Document, retry_after: float = 0.0) -> None:
-        super().__init__(f"{problem.get('title', 'Problem')}: {problem.get('detail', '')}")
-        self.problem, self.retry_after = problem, retry_after
 
 
 class Client:
@@ -76,7 +56,7 @@ class Client:
             if response.status_code != 200:
                 response.read()
                 return self._answer(response)
-            return _told(response.iter_lines(), take)
+            return _read_events(response.iter_lines(), take)
         except httpx.HTTPError as error:
             raise Unreachable(f"the answer from {self.url} broke off: {error}") from error
         except ValueError as error:
@@ -114,8 +94,14 @@ class Client:
         return document
 
 
-def _told(lines: Iterator[str], take: Callable[[Document], None]) -> Document:
-    """Reads server-sent events up to [DONE]; the event before it is the whole answer. ``take`` gets all of them."""
+def _read_events(lines: Iterator[str], take: Callable[[Document], None]) -> Document:
+    """Read server-sent events up to [DONE]; the event before it is the whole answer. ``take`` gets each of them.
+
+    Raises:
+        Refusal: an event is an error.
+        Unreachable: the stream ends before [DONE].
+        ValueError: an event is not JSON.
+    """
     whole: Document | None = None
     failed = False
     for line in lines:

@@ -1,15 +1,17 @@
-"""What became of each line of a file, on disk as it comes, so that an interrupted run goes on where it was."""
+"""The file of results: what became of each correction, on disk as it comes, so that an interrupted run goes on."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from errata.files import replace_file
+from errata.journal import append_journal, read_journal, replace_journal
 from service.client.corrections_file import Correction
+from service.client.errors import ResultsMismatch
 
 Row = Mapping[str, Any]
 FINAL = (400, 404, 413, 415, 422)  # statuses of refusals that a second try would not change
@@ -21,10 +23,6 @@ class Chunk:
 
     key: str
     corrections: tuple[Correction, ...]
-
-
-class ResultsMismatch(Exception):
-    """The file holds results of something else."""
 
 
 class ResultsFile:
@@ -39,7 +37,7 @@ class ResultsFile:
         corrections: all of the file.
 
     Raises:
-        OtherResults: there are rows at the path, and none is of these corrections.
+        ResultsMismatch: there are rows at the path, and none is of these corrections.
         OSError: what is there cannot be read.
     """
 
@@ -47,7 +45,7 @@ class ResultsFile:
         self.path, self.corrections = path, corrections
         self._pending = path.with_name(f"{path.name}.pending")
         present = {one.digest: one.line for one in corrections}
-        found = [row for row in self._read() if _is_row(row)]
+        found = [row for row in read_journal(path) if _is_row(row)]
         self.rows = {
             row["digest"]: {**row, "line": present[row["digest"]]} for row in found if row["digest"] in present
         }
@@ -73,14 +71,18 @@ class ResultsFile:
         """Write what is kept of an earlier run; raises OSError where the file cannot be written."""
         kept = [self.rows[one.digest] for one in self.corrections if self.is_done(one)]
         self.rows = {row["digest"]: row for row in kept}
-        _replace(self.path, "".join(_line(row) for row in kept))
+        replace_journal(self.path, kept)
 
     def add(self, correction: Correction, item: Mapping[str, Any]) -> None:
         """``item``: of the reply to a batch."""
         row = row_of(correction, item)
         self.rows[correction.digest] = row
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(row))
+        append_journal(self.path, [row])
+
+    @property
+    def refused(self) -> int:
+        """Corrections that the server did not take."""
+        return sum(row["status"] == "refused" for row in self.rows.values())
 
     def pending(self) -> Chunk | None:
         """What was on its way when the last run ended."""
@@ -92,21 +94,12 @@ class ResultsFile:
 
     def sending(self, chunk: Chunk) -> None:
         """Note a chunk before it is sent."""
-        _replace(self._pending, json.dumps({"key": chunk.key, "corrections": [vars(one) for one in chunk.corrections]}))
+        chunk_document = {"key": chunk.key, "corrections": [vars(one) for one in chunk.corrections]}
+        replace_file(self._pending, json.dumps(chunk_document).encode("ascii"))
 
     def sent(self) -> None:
         """The chunk was answered whole."""
         self._pending.unlink(missing_ok=True)
-
-    def _read(self) -> Iterable[Row]:
-        """Every whole row; an interruption may have left half of the last one."""
-        if not self.path.is_file():
-            return
-        for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
 
 
 def row_of(correction: Correction, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,17 +121,3 @@ def row_of(correction: Correction, item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_row(row: Any) -> bool:
     return isinstance(row, dict) and row.keys() >= {"id", "status", "problem", "digest", "forced"}
-
-
-def _line(row: Row) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _replace(path: Path, text: str) -> None:
-    """The whole text under this name, or what was there before."""
-    new = path.with_name(f"{path.name}.new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

@@ -1,4 +1,4 @@
-"""Sends corrections in chunks, and does not give up while there is hope."""
+"""Sends corrections in chunks, again and again until each is recorded or refused, or the server stays away."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.client.corrections_file import Correction, digest_of
-from service.client.http import Client, ClientError, Refusal, Unreachable
+from service.client.errors import ClientError, Refusal, Unreachable
+from service.client.http import Client
 from service.client.results_file import Chunk, ResultsFile
 
 CHUNK_BYTES = 1 << 19  # well below what a server takes in one body
 LONGEST_PAUSE = 30.0  # seconds
-HOPELESS = ("damaged-edit", "not-ready")  # of an item: somebody has to do something first
+PERMANENT = ("damaged-edit", "not-ready")  # problems of an item that waiting does not cure
 BUSY = "idempotency-in-progress"  # the request of an interrupted run is still being worked on
 
 
@@ -25,7 +26,9 @@ class UploadOptions:
     Attributes:
         chunk: corrections in one request.
         patience: seconds without progress after which to give up.
-        key: makes the same corrections other requests, for whoever wants them made anew.
+        actor: who corrects; kept in the log.
+        key: part of each request's idempotency key: another key makes the same corrections anew.
+        dry_run: whether nothing is to be recorded.
     """
 
     chunk: int = 32
@@ -35,28 +38,34 @@ class UploadOptions:
     dry_run: bool = False
 
 
+@dataclass(frozen=True)
+class Clock:
+    """The world's time, or a test's."""
+
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], float] = time.monotonic
+
+
 class Uploader:
     """Brings corrections to the server, each once.
 
     Args:
-        on_item: hears of each correction that is done.
-        on_wait: hears why the sender waits, before it does.
-        sleep, clock: the world's, or a test's.
+        results: what was done by earlier runs, and where this one's results go.
+        on_item: is called with each correction that was recorded or refused.
+        on_wait: is called with the reason before each pause.
     """
 
     def __init__(
         self,
         client: Client,
         results: ResultsFile,
-        manner: UploadOptions,
+        options: UploadOptions,
         on_item: Callable[[Correction], None],
         on_wait: Callable[[str], None] = lambda _: None,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = Clock(),
     ) -> None:
-        self.client, self.results, self.manner = client, results, manner
-        self.on_item, self.on_wait = on_item, on_wait
-        self.sleep, self.clock = sleep, clock
+        self.client, self.results, self.options = client, results, options
+        self.on_item, self.on_wait, self.clock = on_item, on_wait, clock
 
     def run(self) -> None:
         """Send all that is not done.
@@ -65,35 +74,35 @@ class Uploader:
             ClientError: the server cannot be reached, or refuses the whole; what was done is in the results.
             OSError: the results cannot be written.
         """
-        chunk = None if self.manner.dry_run else self.results.pending()
+        chunk = None if self.options.dry_run else self.results.pending()
         if chunk:
             self._deliver(chunk)
         waiting = [one for one in self.results.corrections if not self.results.is_done(one)]
-        for part in _parts(waiting, self.manner.chunk):
+        for part in _chunks(waiting, self.options.chunk):
             self._deliver(self._chunk(part))
 
     def _chunk(self, corrections: Sequence[Correction]) -> Chunk:
         """The key says what is in it, so that the same request is never made for something else."""
-        content = [self.manner.key, self.manner.actor, [one.body for one in corrections]]
+        content = [self.options.key, self.options.actor, [one.body for one in corrections]]
         return Chunk(f"file-{digest_of(content)}", tuple(corrections))
 
     def _deliver(self, chunk: Chunk) -> None:
-        """Send a chunk until it is answered; a chunk that is refused as a whole is parted."""
-        if not self.manner.dry_run:
+        """Send a chunk until it is answered; one that is refused as a whole is divided."""
+        if not self.options.dry_run:
             self.results.sending(chunk)
         try:
-            self._insist(chunk)
+            self._repeat(chunk)
         except Refusal as refusal:
             if refusal.problem.get("status") not in (413, 422):
                 raise
-            self._part(chunk, refusal)
-        if not self.manner.dry_run:
+            self._divide(chunk, refusal)
+        if not self.options.dry_run:
             self.results.sent()
 
-    def _part(self, chunk: Chunk, refusal: Refusal) -> None:
-        """Those that the problem names are refused, the others sent again; where it names none, in halves.
+    def _divide(self, chunk: Chunk, refusal: Refusal) -> None:
+        """Take those that the problem names as refused, and send the others again; where it names none, each half.
 
-        Nothing was recorded, but for what an earlier try had recorded; the server has told of that by now.
+        The server has recorded nothing of this request; what earlier requests recorded is in the results.
         """
         left = {n: one for n, one in enumerate(chunk.corrections) if not self.results.is_done(one)}
         named = set(left) if len(left) == 1 else _named(refusal.problem) & set(left)
@@ -105,49 +114,56 @@ class Uploader:
             if part:
                 self._deliver(self._chunk(part))
 
-    def _insist(self, chunk: Chunk) -> None:
-        """Sends again after a lost connection or a 503, with pauses, as long as it comes to something."""
-        told: set[int] = set()
-        last, pause = self.clock(), 1.0
+    def _repeat(self, chunk: Chunk) -> None:
+        """Send a chunk until every item has its answer, with pauses after a lost connection or a 503.
+
+        Raises:
+            ClientError: nothing was answered for as long as the options' patience, or waiting does not help.
+        """
+        answered: set[int] = set()
+        last, pause = self.clock.now(), 1.0
         while True:
-            count = len(told)
-            try:
-                again = self._send(chunk, told)
-                if again is None:
-                    return
-                error: ClientError = again
-                wanted = 0.0
-            except Unreachable as lost:
-                error, wanted = lost, 0.0
-            except Refusal as refusal:
-                if not _passes(refusal.problem):
-                    raise
-                error, wanted = refusal, refusal.retry_after
-            if len(told) > count:
-                last, pause = self.clock(), 1.0
-            if self.clock() - last + max(wanted, pause) > self.manner.patience:
+            count = len(answered)
+            error = self._try(chunk, answered)
+            if error is None:
+                return
+            if len(answered) > count:
+                last, pause = self.clock.now(), 1.0
+            wait = max(error.retry_after if isinstance(error, Refusal) else 0.0, pause)
+            if self.clock.now() - last + wait > self.options.patience:
                 raise error
-            self.on_wait(f"{error}; trying again in {max(wanted, pause):.0f} s")
-            self.sleep(max(wanted, pause))
+            self.on_wait(f"{error}; trying again in {wait:.0f} s")
+            self.clock.sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _send(self, chunk: Chunk, told: set[int]) -> Refusal | None:
-        """One request; None when every item has its answer, or why some have none. What was told is passed over."""
+    def _try(self, chunk: Chunk, answered: set[int]) -> ClientError | None:
+        """One request; None when every item has its answer, or the reason to wait and send it again."""
+        try:
+            return self._send(chunk, answered)
+        except Unreachable as error:
+            return error
+        except Refusal as refusal:
+            if not _passes(refusal.problem):
+                raise
+            return refusal
+
+    def _send(self, chunk: Chunk, answered: set[int]) -> Refusal | None:
+        """One request; None, or why some items have no answer yet. Answers of earlier requests are passed over."""
         waiting: list[Mapping[str, Any]] = []
 
         def take(item: Mapping[str, Any]) -> None:
-            if item["index"] in told:
+            if item["index"] in answered:
                 return
             if _passes(item.get("problem") or {}):
                 waiting.append(item["problem"])
                 return
-            told.add(item["index"])
+            answered.add(item["index"])
             self._done(chunk, item)
 
         body = {"edits": [one.body for one in chunk.corrections]}
         headers = {"Idempotency-Key": chunk.key}
-        if self.manner.actor is not None:
-            headers["X-Actor"] = self.manner.actor
+        if self.options.actor is not None:
+            headers["X-Actor"] = self.options.actor
         self.client.items("/edits/batch", body, headers, take)
         return Refusal(dict(waiting[0])) if waiting else None
 
@@ -162,7 +178,7 @@ class Uploader:
 def _passes(problem: Mapping[str, Any]) -> bool:
     """Whether waiting helps: the service is full, or still works on the request of an interrupted run."""
     kind = str(problem.get("type"))
-    return kind.endswith(BUSY) or (problem.get("status") == 503 and not kind.endswith(HOPELESS))
+    return kind.endswith(BUSY) or (problem.get("status") == 503 and not kind.endswith(PERMANENT))
 
 
 def _named(problem: Mapping[str, Any]) -> set[int]:
@@ -171,8 +187,8 @@ def _named(problem: Mapping[str, Any]) -> set[int]:
     return {int(place[1]) for place in found if place}
 
 
-def _parts(corrections: Sequence[Correction], count: int) -> Iterator[list[Correction]]:
-    """At most ``count`` together, and no more bytes than a server takes."""
+def _chunks(corrections: Sequence[Correction], count: int) -> Iterator[list[Correction]]:
+    """Chunks of at most ``count`` corrections, and of no more bytes than a server takes."""
     part: list[Correction] = []
     size = 0
     for one in corrections:

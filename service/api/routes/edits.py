@@ -1,30 +1,119 @@
-"""Routes that correct the model, take corrections back, and show the edits."""
+"""Routes that correct the model, one edit or many at a time, take edits back, and show them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from service.api.dependencies import (
     ANONYMOUS,
     Actor,
-    Counted,
+    CurrentMetrics,
+    CurrentService,
     IdempotencyKey,
     IfMatch,
-    Served,
+    etag,
     no_query,
-    problems,
-    tagged,
+    problem_responses,
 )
-from service.api.schemas.edit_responses import EditRecordReply, EditReply, EditsReply, RollbackReply
-from service.api.schemas.requests import EditBody, EditsParameters, RollbackBody, Text
-from service.errors import ChecksFailed
-from service.types import EditOptions, EditResult, RollbackResult
+from service.api.error_handlers import problem_of
+from service.api.schemas.edit_responses import (
+    BatchItem,
+    BatchReply,
+    EditRecordReply,
+    EditReply,
+    EditsReply,
+    RefusedItem,
+    RollbackReply,
+)
+from service.api.schemas.fields import Text
+from service.api.schemas.requests import BatchBody, EditBody, EditsParameters, RollbackBody
+from service.api.streaming import run_while_connected, stream_response
+from service.types.edits import BatchResult, EditItem, Outcome, RollbackResult
 
 router = APIRouter()
-WRITING = problems(400, 409, 412, 413, 415, 422, 503, 507)
+WRITING = problem_responses(400, 409, 412, 413, 415, 422, 503, 507)
+BatchKey = Annotated[
+    str | None,
+    Field(min_length=1, max_length=200),
+    Header(
+        alias="Idempotency-Key",
+        description="Item *i* is recorded under `<key>/<i>`: the same batch sent again goes on where it stopped.",
+        examples=["2025-01-31-capitals"],
+    ),
+]
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One item for each edit; with `stream: true` as server-sent events: `data: {item}` as each is "
+        "done, then the whole answer as one event, then `data: [DONE]`.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.post(
+    "/edits/batch",
+    tags=["edits"],
+    dependencies=[Depends(no_query)],
+    response_model=BatchReply,
+    responses={**EVENTS, **problem_responses(400, 409, 412, 413, 415, 422, 503)},
+)
+async def edit_many(
+    body: BatchBody,
+    *,
+    service: CurrentService,
+    metrics: CurrentMetrics,
+    request: Request,
+    response: Response,
+    if_match: IfMatch,
+    actor: Actor = ANONYMOUS,
+    idempotency_key: BatchKey = None,
+) -> Response | BatchReply:
+    """Correct the model in many places: each edit is made as by `POST /edit`, in the order given.
+
+    What fails stops none of the others. Edits that ask the same and want different answers are refused together, and
+    both are named. A client that leaves stops the batch; what was recorded stays.
+    """
+    items = _items(body, actor, if_match, idempotency_key)
+
+    def item(place: int, outcome: Outcome) -> BatchItem | RefusedItem:
+        return _item(place, outcome, request)
+
+    def reply(result: BatchResult) -> BatchReply:
+        shown = [item(place, outcome) for place, outcome in enumerate(result.outcomes)]
+        for outcome in result.outcomes:
+            metrics.count_edit(outcome)
+        refused = sum(isinstance(one, RefusedItem) for one in shown)
+        made = sum(one.id is not None for one in shown)
+        return BatchReply(edits=shown, made=made, refused=refused, revision=result.revision)
+
+    if body.stream:
+        return await stream_response(
+            lambda on_piece: service.edit_many(items, lambda n, outcome: on_piece(item(n, outcome).model_dump())),
+            lambda result: reply(result).model_dump(),
+            request,
+        )
+    result = await run_while_connected(lambda on_piece: service.edit_many(items, lambda _n, _o: on_piece("")), request)
+    response.headers.update(etag(result.revision))
+    return reply(result)
+
+
+def _items(body: BatchBody, actor: str, if_match: int | None, key: str | None) -> list[EditItem]:
+    """The head is compared once, before the first; every edit moves it."""
+    return [
+        (edit.request(), edit.options(actor, if_match if n == 0 else None, key and f"{key}/{n}"))
+        for n, edit in enumerate(body.edits)
+    ]
+
+
+def _item(place: int, outcome: Outcome, request: Request) -> BatchItem | RefusedItem:
+    if isinstance(outcome, Exception):
+        return RefusedItem(index=place, problem=problem_of(outcome, request).document())
+    shown = EditReply.model_validate(outcome).model_dump()
+    return BatchItem(**shown, index=place, replayed=outcome.replayed)
 
 
 @router.post(
@@ -37,8 +126,8 @@ WRITING = problems(400, 409, 412, 413, 415, 422, 503, 507)
 async def edit(
     body: EditBody,
     *,
-    served: Served,
-    counted: Counted,
+    service: CurrentService,
+    metrics: CurrentMetrics,
     response: Response,
     if_match: IfMatch,
     actor: Actor = ANONYMOUS,
@@ -48,14 +137,14 @@ async def edit(
 
     A failed check without `force` is a 422 whose problem document carries the `report`; nothing is recorded.
     """
-    options = EditOptions(actor, body.reason, body.dry_run, body.force, if_match, idempotency_key, body.fingerprint())
+    options = body.options(actor, if_match, idempotency_key)
     try:
-        result = await run_in_threadpool(served.edit, body.request(), options)
-    except ChecksFailed:
-        counted.edits.labels("refused").inc()
+        result = await run_in_threadpool(service.edit, body.request(), options)
+    except Exception as error:
+        metrics.count_edit(error)
         raise
-    counted.edits.labels(_outcome(result)).inc()
-    response.headers.update(tagged(result.revision))
+    metrics.count_edit(result)
+    response.headers.update(etag(result.revision))
     if result.replayed:
         response.headers["Idempotent-Replayed"] = "true"
     if result.id is None:
@@ -65,18 +154,12 @@ async def edit(
     return EditReply.model_validate(result)
 
 
-def _outcome(result: EditResult) -> str:
-    if result.replayed:
-        return "replayed"
-    return "rehearsed" if result.id is None else "made"
-
-
-@router.post("/rollback", tags=["edits"], dependencies=[Depends(no_query)], responses=problems(404) | WRITING)
+@router.post("/rollback", tags=["edits"], dependencies=[Depends(no_query)], responses=problem_responses(404) | WRITING)
 async def rollback(
     body: RollbackBody,
     *,
-    served: Served,
-    counted: Counted,
+    service: CurrentService,
+    metrics: CurrentMetrics,
     response: Response,
     if_match: IfMatch,
     actor: Actor = ANONYMOUS,
@@ -85,27 +168,29 @@ async def rollback(
 
     def take_back() -> RollbackResult:
         if body.to_revision is not None:
-            return served.restore(body.to_revision, actor, body.reason, if_match)
+            return service.restore(body.to_revision, actor, body.reason, if_match)
         assert body.edit_id is not None  # the schema asks for exactly one
-        return served.rollback(body.edit_id, actor, body.reason, if_match)
+        return service.rollback(body.edit_id, actor, body.reason, if_match)
 
     result = await run_in_threadpool(take_back)
-    counted.edits.labels("rolled_back").inc(len(result.rolled_back))
-    response.headers.update(tagged(result.revision))
+    metrics.edits.labels("rolled_back").inc(len(result.rolled_back))
+    response.headers.update(etag(result.revision))
     return RollbackReply.model_validate(result)
 
 
-@router.get("/edits", tags=["audit"], responses=problems(422))
-async def edits(parameters: Annotated[EditsParameters, Query()], served: Served, response: Response) -> EditsReply:
+@router.get("/edits", tags=["audit"], responses=problem_responses(422))
+async def edits(
+    parameters: Annotated[EditsParameters, Query()], service: CurrentService, response: Response
+) -> EditsReply:
     """List edits, a page at a time."""
-    page = await run_in_threadpool(served.edits, parameters.status, parameters.limit, parameters.cursor or None)
-    response.headers.update(tagged(page.revision))
+    page = await run_in_threadpool(service.edits, parameters.status, parameters.limit, parameters.cursor or None)
+    response.headers.update(etag(page.revision))
     return EditsReply.model_validate(page)
 
 
-@router.get("/edits/{edit_id}", tags=["audit"], dependencies=[Depends(no_query)], responses=problems(404, 422))
+@router.get("/edits/{edit_id}", tags=["audit"], dependencies=[Depends(no_query)], responses=problem_responses(404, 422))
 async def edit_by_id(
-    edit_id: Annotated[Text, Path(max_length=200, description="The edit's id.")], served: Served
+    edit_id: Annotated[Text, Path(max_length=200, description="The edit's id.")], service: CurrentService
 ) -> EditRecordReply:
     """One edit and everything that happened to it."""
-    return EditRecordReply.model_validate(await run_in_threadpool(served.edit_by_id, edit_id))
+    return EditRecordReply.model_validate(await run_in_threadpool(service.edit_by_id, edit_id))

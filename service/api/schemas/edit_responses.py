@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from editing.edit import Scope
 from service.api.schemas.log_responses import EventReply
 from service.api.schemas.responses import ID, Reply
-from service.types import EditStatus
+from service.types.edits import EditStatus
 
 Match = Literal["exact", "contains", "no"]
 

@@ -6,8 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.api.schemas.requests import INT64, Digits, EditId, Reason, Strict
-from service.types import NotedRoot
+from service.api.schemas.fields import INT64, Digits, EditId, Reason
+from service.api.schemas.requests import Strict
+from service.types.log import NotedRoot
 
 Size = Annotated[Digits, Field(ge=0, le=INT64)]
 Seq = Annotated[Digits, Field(ge=1, le=INT64)]

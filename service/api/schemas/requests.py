@@ -3,83 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from editing.edit import EditRequest, Scope
 from retrieval.search.retriever import DEFAULT, How
-from service.engines.protocol import SamplingParams
-from service.types import (
-    AskQuery,
-    Decoding,
-    EditChoice,
-    GenerateQuery,
-    Message,
-    Mode,
-    Role,
-    SearchOptions,
-    StatusFilter,
+from service.api.schemas.fields import (
+    INT64,
+    Choice,
+    Digits,
+    EditId,
+    Name,
+    NonBlankText,
+    Question,
+    Reason,
+    Revision,
+    Text,
 )
+from service.engines.protocol import SamplingParams
+from service.types.answers import AskQuery, Decoding, Mode, SearchOptions
+from service.types.edits import EditChoice, EditOptions, StatusFilter
+from service.types.generation import GenerateQuery, Message, Role
 
-INT64 = 2**63 - 1
-MAX_IDS, MAX_ID = 1000, 200
 MAX_RERANKED = 100  # passages that a cross-encoder reads for one query
-
-
-def writable(text: str) -> str:
-    """Refuses lone surrogates, which no tokenizer and no disk takes, and NUL, which PostgreSQL refuses."""
-    if "\0" in text:
-        raise ValueError("must not contain the character U+0000")
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise ValueError("must not contain lone surrogates (an unpaired \\ud800 … \\udfff escape)")
-    return text
-
-
-def worded(text: str) -> str:
-    """Refuses texts of nothing but white space."""
-    if not text.strip():
-        raise ValueError("must not be empty or white space only")
-    return text
-
-
-def digits(text: Any) -> Any:
-    """Integers in query strings are written in digits; "" counts as not given."""
-    if isinstance(text, str) and not (text.isascii() and text.isdigit()):
-        raise ValueError("must be an integer written in digits")
-    return text
-
-
-def edit_choice(value: Any) -> Any:
-    """One message for the whole field instead of one for each branch of the union."""
-    if isinstance(value, list):
-        if len(value) > MAX_IDS:
-            raise ValueError(f"must name at most {MAX_IDS} edits")
-        if all(isinstance(item, str) and item.strip() and len(item) <= MAX_ID for item in value):
-            return [writable(item) for item in value]
-    elif value in ("active", "none"):
-        return value
-    raise ValueError('must be "active", "none" or a list of edit ids')
-
-
-Text = Annotated[str, AfterValidator(writable)]
-Worded = Annotated[Text, AfterValidator(worded)]
-Name = Annotated[Text, Field(max_length=2000)]
-EditId = Annotated[Worded, Field(max_length=MAX_ID, examples=["ed_7f3k2m9qx1ab"])]
-Digits = Annotated[int, BeforeValidator(digits)]
-Choice = Annotated[
-    Literal["active", "none"] | list[str],
-    BeforeValidator(edit_choice),
-    Field(
-        description="Which edits act: `active` (in force and in scope), `none`, or a list of edit ids: exactly these.",
-        examples=["active", "none", ["ed_7f3k2m9qx1ab"]],
-    ),
-]
-Revision = Annotated[
-    int, Field(ge=0, le=INT64, description="Answer as of this revision (0 = the base model); null = now.", examples=[3])
-]
-Reason = Annotated[Text, Field(max_length=2000, description="Kept in the log.", examples=["ticket 4711"])]
-Question = "What is the capital of Australia?"
 
 
 class Strict(BaseModel):
@@ -107,13 +54,13 @@ class ChatMessage(Strict):
     """One turn of a conversation."""
 
     role: Role = Field(description="`system`, `user` or `assistant`.", examples=["user"])
-    content: Worded = Field(description="What was said.", examples=[Question])
+    content: NonBlankText = Field(description="What was said.", examples=[Question])
 
 
 class GenerateRequest(Sampling):
     """Exactly one of `prompt` and `messages`."""
 
-    prompt: Worded | None = Field(
+    prompt: NonBlankText | None = Field(
         None, description="A question, or with `raw` a text to continue.", examples=[Question]
     )
     messages: list[ChatMessage] | None = Field(
@@ -140,19 +87,22 @@ class GenerateRequest(Sampling):
         return GenerateQuery(self.params(), self.prompt, messages, self.raw, self.revision, chosen(self.edits))
 
 
+_FIELDS_0_1 = {"input", "output", "raw", "rephrases", "locality", "scope", "reason", "dry_run", "force"}
+
+
 class EditBody(Strict):
     """A correction: an input and the output that it should have had."""
 
-    input: Worded = Field(description="The question as a user types it.", examples=[Question])
-    output: Worded = Field(description="The answer it should have had.", examples=["Canberra"])
+    input: NonBlankText = Field(description="The question as a user types it.", examples=[Question])
+    output: NonBlankText = Field(description="The answer it should have had.", examples=["Canberra"])
     raw: bool = Field(False, description="Continue the texts as they stand, without the chat template.")
-    rephrases: list[Worded] = Field(
+    rephrases: list[NonBlankText] = Field(
         default_factory=list,
         max_length=64,
         description="Other wordings of the input: must hold after the edit.",
         examples=[["Name Australia's capital city."]],
     )
-    locality: list[Worded] = Field(
+    locality: list[NonBlankText] = Field(
         default_factory=list,
         max_length=64,
         description="Prompts whose answers must not change.",
@@ -168,9 +118,29 @@ class EditBody(Strict):
     def request(self) -> EditRequest:
         return EditRequest(self.input, self.output, self.raw, tuple(self.rephrases), tuple(self.locality), self.scope)
 
+    def options(self, actor: str, if_match: int | None, idempotency_key: str | None) -> EditOptions:
+        """How the edit is to be made; the rest comes from the request's headers."""
+        return EditOptions(
+            actor=actor,
+            reason=self.reason,
+            dry_run=self.dry_run,
+            force=self.force,
+            if_match=if_match,
+            idempotency_key=idempotency_key,
+            fingerprint=self.fingerprint(),
+            former_fingerprints=(self._fingerprint_0_1(),),
+        )
+
     def fingerprint(self) -> str:
-        """Digest of what the body says: the order of its fields, white space and defaults written out do not count."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Digest of what the body says: the order of its fields, white space and defaults written out do not count.
+
+        Only fields with another value than the default are hashed, so that a field added later leaves it as it is.
+        """
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+
+    def _fingerprint_0_1(self) -> str:
+        """As release 0.1 recorded it: of all fields that there were then."""
+        return hashlib.sha256(self.model_dump_json(include=_FIELDS_0_1).encode()).hexdigest()
 
 
 class BatchBody(Strict):
@@ -199,8 +169,8 @@ class RollbackBody(Strict):
 class RetrieveBody(Strict):
     """A search in the passages; exactly one of `query` and `queries`."""
 
-    query: Worded | None = Field(None, description="What to look for.", examples=["capital of Australia"])
-    queries: list[Worded] | None = Field(
+    query: NonBlankText | None = Field(None, description="What to look for.", examples=["capital of Australia"])
+    queries: list[NonBlankText] | None = Field(
         None, min_length=1, max_length=100, description="Many, searched in one pass; the reply has `results`."
     )
     k: int = Field(5, ge=1, le=1000, description="How many passages.")
@@ -231,7 +201,7 @@ class RetrieveBody(Strict):
 class AskBody(Sampling):
     """A question that is answered from passages."""
 
-    question: Worded = Field(description="The question.", examples=[Question])
+    question: NonBlankText = Field(description="The question.", examples=[Question])
     max_tokens: int = Field(
         128, ge=1, le=2**17, description="The answer has at most this many tokens (`finish_reason: length`)."
     )
@@ -274,5 +244,5 @@ class EditsParameters(BaseModel):
 
 
 def chosen(edits: Literal["active", "none"] | list[str]) -> EditChoice:
-    """The use-cases' form of ``edits``; naming an edit twice means it once."""
+    """The service's form of ``edits``; naming an edit twice means it once."""
     return tuple(dict.fromkeys(edits)) if isinstance(edits, list) else edits

@@ -1,4 +1,4 @@
-"""What the service answers, field by field as in the contract; built from the values of ``service/types.py``."""
+"""What the service answers, field by field as in the contract; built from the values of ``service/types/``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from retrieval.search.retriever import How
 from service.engines.protocol import FinishReason
-from service.types import Answer, AskAnswer, Mode
+from service.types.answers import AskAnswer, Mode
+from service.types.generation import Answer
 
 ID = "ed_7f3k2m9qx1ab"
 HASH = "9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab"
 
 
 class Reply(BaseModel):
-    """Root of all answers; reads its fields off the use-cases' values."""
+    """Root of all answers; reads its fields off the service's values."""
 
     model_config = ConfigDict(from_attributes=True)
 

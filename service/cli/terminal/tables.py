@@ -69,8 +69,8 @@ def show_report(report: Document, stderr: bool = False) -> None:
     """What free generation said before and after."""
     wide, near = report.get("generalization", {}), report.get("locality", {})
     rows = [
-        ("before", _said(report.get("before"))),
-        ("after", _said(report.get("after"))),
+        ("before", _answer(report.get("before"))),
+        ("after", _answer(report.get("after"))),
         ("holds", "yes" if report.get("efficacy") else "no"),
         ("rephrases", f"{wide.get('passed')} of {wide.get('total')} hold"),
         ("locality", f"{near.get('unchanged')} of {near.get('total')} unchanged"),
@@ -84,10 +84,10 @@ def show_report(report: Document, stderr: bool = False) -> None:
 
 def _case(case: Document) -> tuple[Any, ...]:
     after = case.get("after", case.get("answer"))
-    return case.get("prompt"), _said(case.get("before")), _said(after), case.get("match")
+    return case.get("prompt"), _answer(case.get("before")), _answer(after), case.get("match")
 
 
-def _said(answer: Any) -> Any:
+def _answer(answer: Any) -> Any:
     """An answer is a text, or an object around one."""
     return answer.get("text", answer) if isinstance(answer, dict) else answer
 
@@ -146,11 +146,11 @@ def _status(version: Document) -> str:
 def footnote(answer: Document) -> str:
     """One line under an answer: what it rests on."""
     used = ", ".join(answer["edits_used"]) or "no edits"
-    said = [
+    parts = [
         f"revision {answer['revision']}",
         used,
         f"{answer['usage']['completion_tokens']} tokens",
         *(["quoted, since no few words are certain"] if answer.get("quoted") else []),
         *([f"the passages say: {answer['passages_say']}"] if answer.get("passages_say") else []),
     ]
-    return " · ".join(said)
+    return " · ".join(parts)

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from tests.service.fakes import FakeUseCases
+from tests.service.fakes import FakeService
 from tests.service.problems import fields, problem
 
 JSON = {"Content-Type": "application/json"}
@@ -111,11 +111,11 @@ WRONG_BODIES: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("path", "body", "field"), WRONG_BODIES)
-def test_wrong_field_is_named(client: TestClient, usecases: FakeUseCases, path: str, body: object, field: str) -> None:
-    """A body that does not fit is a 422 that names the field, and no use-case is asked."""
+def test_wrong_field_is_named(client: TestClient, service: FakeService, path: str, body: object, field: str) -> None:
+    """A body that does not fit is a 422 that names the field, and the service is not asked."""
     document = problem(client.post(path, json=body), 422)
     assert field in fields(document)
-    assert usecases.calls == []
+    assert service.calls == []
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
@@ -154,11 +154,11 @@ def test_lone_surrogate_in_a_name_is_refused(client: TestClient) -> None:
     problem(client.post("/generate", content=r'{"prompt": "x", "\ud800": 1}', headers=JSON), 422)
 
 
-def test_surrogate_pair_is_one_character(client: TestClient, usecases: FakeUseCases) -> None:
+def test_surrogate_pair_is_one_character(client: TestClient, service: FakeService) -> None:
     """An escaped pair is an ordinary emoji."""
     response = client.post("/generate", content=r'{"prompt": "\ud83d\ude00"}', headers=JSON)
     assert response.status_code == 200
-    assert usecases.calls[0][1].prompt == "😀"
+    assert service.calls[0][1].prompt == "😀"
 
 
 @pytest.mark.parametrize(
@@ -182,11 +182,11 @@ def test_surrogate_pair_is_one_character(client: TestClient, usecases: FakeUseCa
     ],
     ids=range(15),
 )
-def test_unreadable_body(client: TestClient, usecases: FakeUseCases, body: bytes) -> None:
+def test_unreadable_body(client: TestClient, service: FakeService, body: bytes) -> None:
     """What is not JSON in UTF-8 is a 400, however deep or odd it is."""
     document = problem(client.post("/generate", content=body, headers=JSON), 400)
     assert document["type"] == "/problems/malformed-body"
-    assert usecases.calls == []
+    assert service.calls == []
 
 
 def test_empty_body(client: TestClient) -> None:
@@ -226,10 +226,10 @@ def test_json_content_types(client: TestClient, content_type: str) -> None:
 
 
 @pytest.mark.parametrize("size", [2 << 20, 8 << 20])
-def test_large_body_with_its_length(client: TestClient, usecases: FakeUseCases, size: int) -> None:
+def test_large_body_with_its_length(client: TestClient, service: FakeService, size: int) -> None:
     """A body of several MB is a 413 that names the limit."""
     assert problem(client.post("/generate", json={"prompt": "x" * size}), 413)["limit"] == 1 << 20
-    assert usecases.calls == []
+    assert service.calls == []
 
 
 def test_large_body_without_its_length(client: TestClient) -> None:
@@ -285,10 +285,10 @@ def test_announced_giant_is_refused_unread(app: FastAPI) -> None:
     assert len(chunks) == 1
 
 
-def test_client_that_leaves_while_sending(app: FastAPI, usecases: FakeUseCases) -> None:
+def test_client_that_leaves_while_sending(app: FastAPI, service: FakeService) -> None:
     """Half a body starts nothing."""
     assert run(app, [{"type": "http.request", "body": b'{"prompt"', "more_body": True}], []) == []
-    assert usecases.calls == []
+    assert service.calls == []
 
 
 def test_body_of_exactly_the_limit(client: TestClient) -> None:

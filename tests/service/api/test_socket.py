@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.service.fakes import FakeUseCases
+from tests.service.fakes import FakeService
 from tests.service.problems import fields, problem
 
 HEAD = "POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -75,41 +75,40 @@ def test_query_that_is_no_utf8(url: str) -> None:
 def test_header_that_is_no_ascii(url: str) -> None:
     """A key of other letters is a key; a revision in other digits is none."""
     body = {"input": "x", "output": "y"}
-    assert httpx.post(f"{url}/edit", json=body, headers=[("Idempotency-Key", "ключ".encode())]).status_code == 201
-    assert fields(problem(httpx.post(f"{url}/edit", json=body, headers=[("If-Match", "٣".encode())]), 422)) == [
+    assert httpx.post(f"{url}/edit", json=body, headers=[(b"Idempotency-Key", "ключ".encode())]).status_code == 201
+    assert fields(problem(httpx.post(f"{url}/edit", json=body, headers=[(b"If-Match", "٣".encode())]), 422)) == [
         "If-Match"
     ]
 
 
-def test_client_that_leaves_stops_the_generation(url: str, usecases: FakeUseCases) -> None:
+def test_client_that_leaves_stops_the_generation(url: str, service: FakeService) -> None:
     """Closing the connection in the middle of a stream reaches the thread that generates."""
-    usecases.pieces = tuple("abcdefgh" * 100)
+    service.pieces = tuple("abcdefgh" * 100)
     read = threading.Event()
-    usecases.between = lambda _: read.wait(0.02)
+    service.between = lambda _: read.wait(0.02)
     with httpx.stream("POST", f"{url}/generate", json={"prompt": "x", "stream": True}) as response:
         assert next(response.iter_lines()) == 'data: {"text": "a"}'
-    assert usecases.stopped.wait(5)
+    assert service.stopped.wait(5)
 
 
-def test_client_that_leaves_stops_an_answer_that_is_not_streamed(url: str, usecases: FakeUseCases) -> None:
+def test_client_that_leaves_stops_an_answer_that_is_not_streamed(url: str, service: FakeService) -> None:
     """Nobody generates for a closed connection, streamed or not; it is no error of the service."""
-    usecases.pieces = tuple("abcdefgh" * 100)
-    usecases.between = lambda _: time.sleep(0.02)
+    service.pieces = tuple("abcdefgh" * 100)
+    service.between = lambda _: time.sleep(0.02)
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{url}/generate", json={"prompt": "x"}, timeout=0.2)
-    assert usecases.stopped.wait(5)
+    assert service.stopped.wait(5)
     counted = 'route="/generate",status="499"} 1.0'
     assert any(counted in httpx.get(f"{url}/metrics").text for _ in range(200))
 
 
-def test_many_clients_at_once(url: str, usecases: FakeUseCases) -> None:
+def test_many_clients_at_once(url: str, service: FakeService) -> None:
     """Streams, answers and bad input side by side each get what is theirs."""
 
     def one(number: int) -> bool:
         if number % 3 == 0:
-            return httpx.post(f"{url}/generate", json={"prompt": "x", "revision": number}).json()["revision"] == (
-                number or 4
-            )
+            answer = httpx.post(f"{url}/generate", json={"prompt": "x", "revision": number}).json()
+            return bool(answer["revision"] == (number or 4))
         if number % 3 == 1:
             return "[DONE]" in httpx.post(f"{url}/generate", json={"prompt": "x", "stream": True}).text
         return httpx.post(f"{url}/generate", json={"prompt": number}).status_code == 422

@@ -15,9 +15,10 @@ from service.cli import edit_file
 from service.cli.main import app
 from service.cli.terminal import options
 from service.client.corrections_file import read_corrections
-from service.client.http import Client, Refusal, Unreachable
+from service.client.errors import Refusal, Unreachable
+from service.client.http import Client
 from service.client.results_file import ResultsFile
-from service.client.uploader import Uploader, UploadOptions
+from service.client.uploader import Clock, Uploader, UploadOptions
 
 Items = list[dict[str, Any]]
 
@@ -127,8 +128,7 @@ class World:
                 results,
                 UploadOptions(chunk, **manner),
                 lambda one: self.told.append(one.line),
-                sleep=self.pauses.append,
-                clock=lambda: sum(self.pauses),
+                clock=Clock(self.pauses.append, lambda: sum(self.pauses)),
             ).run()
         return results
 
@@ -324,9 +324,9 @@ def test_an_interruption_says_how_to_go_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as pressed:
-        pressed.setattr(Uploader, "_insist", lambda self, chunk: interrupted(chunk))
+        pressed.setattr(Uploader, "_repeat", lambda self, chunk: interrupted(chunk))
         result = errata("--file", "c.jsonl")
     assert (result.exit_code, server.edits) == (130, []) and "goes on" in result.stderr
     assert errata("--file", "c.jsonl").exit_code == 0
     assert server.edits == inputs(1, 2, 3)
-    assert edit_file.server is options.server
+    assert vars(edit_file)["server"] is options.server

@@ -16,23 +16,18 @@ from typer.testing import CliRunner
 
 from editing.edit import EditRequest
 from index.passages.passage import Hit, Passage
+from service.cli import evaluate as cli
+from service.cli.evaluate import show_rag_evaluation
 from service.cli.main import app
 from service.errors import ChecksFailed, IndexNotReady, InvalidPrompt
 from service.evaluation.rag import run
-from service.evaluation.rag.run import ANSWERS, FIGURES, RagEvaluationOptions, evaluate_rag_command
-from service.types import (
-    Answer,
-    AskAnswer,
-    AskQuery,
-    EditOptions,
-    EditResult,
-    GenerateQuery,
-    ModelInfo,
-    OnPiece,
-    RetrievedPassage,
-    UsedPassage,
-)
-from tests.service.fakes import FakeUseCases
+from service.evaluation.rag.run import ANSWERS, FIGURES, RagEvaluationOptions, evaluate_rag, write_evaluation
+from service.progress import SILENT
+from service.types.answers import AskAnswer, AskQuery, RetrievedPassage, UsedPassage
+from service.types.edits import EditOptions, EditResult
+from service.types.generation import Answer, GenerateQuery, OnPiece
+from service.types.service import ModelInfo
+from tests.service.fakes import FakeService
 
 PASSAGES = (
     Passage("p_1", "Peru", "Its capital is Lima.", "s", 0, 20),
@@ -59,7 +54,7 @@ class Manifest:
         return json.dumps({"version": self.version, "passages": 2, "files": {}, "built_at": "today"}).encode()
 
 
-class Service(FakeUseCases):
+class Service(FakeService):
     """Says what is in ``SAID``, or what an edit of that very question says.
 
     Attributes:
@@ -80,7 +75,7 @@ class Service(FakeUseCases):
             index=self.index, search_many=self._search, kind=self._kind, reranker=None, version="small-1"
         )
         self.encoder = SimpleNamespace(encode_query=lambda query: np.ones(4, np.float32))
-        self.library: Any = SimpleNamespace(
+        self.index_manager: Any = SimpleNamespace(
             is_open=True, failure=None, retriever=lambda: self.retriever, encoder=self.encoder
         )
         self.answerer = SimpleNamespace(reader=None)
@@ -155,7 +150,9 @@ def evaluated(served: Service, file: Path, out: Path, **choices: Any) -> dict[st
         yield served
 
     chosen = replace(RagEvaluationOptions(("concat", "closed-book"), ("dense", "bm25")), **choices)
-    evaluate_rag_command([file], chosen, out, service)
+    document = evaluate_rag([file], chosen, out, SILENT, service)
+    show_rag_evaluation(document)
+    write_evaluation(document, out)
     found: dict[str, Any] = json.loads((out / FIGURES).read_text())
     return found
 
@@ -298,7 +295,7 @@ def test_a_question_that_cannot_be_asked_is_counted(served: Service, file: Path,
 
 def test_without_an_index_the_run_ends(served: Service, file: Path, tmp_path: Path) -> None:
     """And says why there is none."""
-    served.library = SimpleNamespace(is_open=False, failure="the index cannot be used: disk full")
+    served.index_manager = SimpleNamespace(is_open=False, failure="the index cannot be used: disk full")
     with pytest.raises(IndexNotReady, match="disk full"):
         evaluated(served, file, tmp_path / "out")
 
@@ -324,7 +321,9 @@ def test_what_is_wrong_is_told(tmp_path: Path, arguments: tuple[str, ...], statu
 def test_the_command_passes_its_choices_on(monkeypatch: pytest.MonkeyPatch, file: Path, tmp_path: Path) -> None:
     """Names are listed once; none leaves a part out."""
     heard: list[Any] = []
-    monkeypatch.setattr(run, "evaluate_rag_command", lambda *given: heard.append(given))
+    monkeypatch.setattr(run, "evaluate_rag", lambda *given: heard.append(given[:3]))
+    monkeypatch.setattr(run, "write_evaluation", lambda *given: None)
+    monkeypatch.setattr(cli, "show_rag_evaluation", lambda document: None)
     given = ("--modes", "token, concat,token", "--how", "none", "--sample", "7", "--edits", "3", "--out", str(tmp_path))
     result = CliRunner().invoke(app, ["evaluate-rag", str(file), str(file), *given])
     assert result.exit_code == 0, result.output

@@ -6,15 +6,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import Progress, Vectors
 from service.cli.main import app
-from service.cli.terminal.index_progress import IndexProgress, Pace, duration, in_bytes
 from service.indexing.indexer import Indexer
+from tests.index.dumps import dump, page
 from tests.retrieval.conftest import WordEncoder
 
 Errata = Callable[..., Result]
@@ -82,6 +81,17 @@ def test_build_tells_what_it_did_and_what_comes_next(errata: Errata, home: Path,
     assert f"errata index activate {version}" in result.stderr
     assert IndexVersions(home / "indexes").active() == version
     assert "nothing was built" in errata("build", corpus).stderr
+
+
+def test_what_a_reader_assumes_is_noted(errata: Errata, tmp_path: Path) -> None:
+    """A dump without <siteinfo> is built, and updated from, with a line that says what was taken instead."""
+    path = tmp_path / "wiki-pages-articles.xml"
+    path.write_text(dump(page("A", "one"), site=""))
+    note = "note      wiki-pages-articles.xml has no <siteinfo>: it is read with MediaWiki's default namespaces"
+    first = errata("build", path)
+    assert note in first.stderr and "2 from" not in first.stderr
+    path.write_text(dump(page("A", "one"), page("B", "two"), site=""))
+    assert note in errata("update", built(first), path).stderr
 
 
 def test_build_takes_type_words_and_activation(errata: Errata, home: Path, corpus: Path) -> None:
@@ -207,11 +217,11 @@ def test_a_full_disk_is_told_in_a_line(
 ) -> None:
     """What is finished stays, and the line says so."""
 
-    def full(path: Path, data: bytes) -> None:
-        raise OSError(28, "No space left on device", str(path))
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("index.atomic_files.Path.write_bytes", full)
+        patch.setattr("errata.files.os.fsync", full)
         refused(errata("build", corpus), "No space left on device")
     built(errata("build", corpus))
 
@@ -224,27 +234,3 @@ def test_a_device_that_is_not_there_is_told_in_a_line(
     refused(
         CliRunner().invoke(app, ["index", "build", str(corpus), "--device", "abacus"]), "abacus", "auto, cpu or cuda"
     )
-
-
-def test_the_pace_is_that_of_the_last_minute() -> None:
-    """What an interrupted build left is counted at once, and soon forgotten."""
-    pace = Pace()
-    assert pace.rate == 0
-    for second in range(300):
-        pace.hear(100_000 * (second > 0) + 10 * second, float(second))
-    assert np.isclose(pace.rate, 10)
-
-
-def test_lines_without_a_terminal_are_few(capsys: pytest.CaptureFixture[str]) -> None:
-    """One at the end of each stage, and not one for each batch."""
-    with IndexProgress() as watch:
-        for done in range(1, 1001):
-            watch("embedding", done, 1000)
-        watch("indexing", 5, 5)
-    assert capsys.readouterr().err.splitlines() == ["embedding: 1,000 passages", "indexing: 5 passages"]
-
-
-def test_durations_and_sizes_for_people() -> None:
-    """Rounded to what matters."""
-    assert [duration(s) for s in (3.4, 99, 750, 12_000)] == ["3 s", "99 s", "12 min", "3 h 20 min"]
-    assert [in_bytes(n) for n in (12, 4_100, 7_000_000, 32_000_000_000)] == ["12 bytes", "4 kB", "7 MB", "32.0 GB"]

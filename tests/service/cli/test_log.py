@@ -18,14 +18,15 @@ from editing.ledger.ledger import Ledger
 from editing.ledger.log_file import event_json
 from service.cli.main import app
 from service.edits.log_proofs import LogTree
-from service.types import Event, LogRoot
-from tests.service.fakes import EDIT, FakeUseCases
+from service.types.edits import Event
+from service.types.log import LogRoot
+from tests.service.fakes import EDIT, FakeService
 
 Errata = Callable[..., Result]
 ROOT = "0" * 64
 
 
-class Kept(FakeUseCases):
+class Kept(FakeService):
     """The log is a real one."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -59,7 +60,7 @@ def errata(url: str, monkeypatch: pytest.MonkeyPatch) -> Errata:
 
 @pytest.fixture
 def kept(listening: tuple[FastAPI, str], errata: Errata, ledger: Ledger) -> Kept:
-    listening[0].state.usecases = kept = Kept(ledger)
+    listening[0].state.service = kept = Kept(ledger)
     return kept
 
 
@@ -177,18 +178,18 @@ def test_the_list_is_as_before(errata: Errata, kept: Kept) -> None:
     assert [e["seq"] for e in json.loads(errata("log", "--after", "2", "--json").stdout)["events"]] == [3, 4]
 
 
-def test_verify_compares_with_a_noted_root(errata: Errata, usecases: FakeUseCases) -> None:
+def test_verify_compares_with_a_noted_root(errata: Errata, service: FakeService) -> None:
     """Size and root reach the server."""
     assert errata("verify", "--size", "3", "--root", ROOT).exit_code == 0
-    noted = usecases.calls[-1][1]
+    noted = service.calls[-1][1]
     assert (noted.tree_size, noted.root_hash) == (3, ROOT)
 
 
-def test_redact(errata: Errata, usecases: FakeUseCases) -> None:
+def test_redact(errata: Errata, service: FakeService) -> None:
     """Reason, actor and head go along; a refusal is status 1."""
     done = errata("redact", EDIT, "--reason", "request 17", "--actor", "dpo", "--if-match", "5")
     assert (done.exit_code, done.stdout) == (0, f"revision 6: erased the texts of {EDIT}\n")
-    assert usecases.calls == [("redact", EDIT, "dpo", "request 17", 5)]
+    assert service.calls == [("redact", EDIT, "dpo", "request 17", 5)]
     assert json.loads(errata("redact", EDIT, "--json").stdout)["redacted"] is True
     refused = errata("redact", "ed_active")
     assert refused.exit_code == 1 and "roll it back first" in refused.stderr

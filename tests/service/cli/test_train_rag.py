@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from peft import PeftModel
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from retrieval.encoders.encoder import Encoder
 from retrieval.reader.card import read_card
+from retrieval.training.config import TrainingConfig
 from retrieval.training.trainer import STATE, Trainer
 from service.cli.main import app
-from service.training import retriever
 from tests.retrieval.tiny_training import QUESTIONS, build, llama, save_encoder, tokenizer
 
 Train = Callable[..., Result]
@@ -141,7 +140,7 @@ def test_an_interrupted_run_goes_on(train: Train, tmp_path: Path, monkeypatch: p
         return run(trainer, stop, save_every=1)
 
     with monkeypatch.context() as patch:
-        patch.setattr(retriever.Trainer, "run", broken)
+        patch.setattr(Trainer, "run", broken)
         interrupted = train("contrastive", tmp_path / "run")
     assert interrupted.exit_code == 130 and "--resume goes on" in interrupted.stderr
     assert "--resume goes on with it" in refused(train("contrastive", tmp_path / "run"))
@@ -191,3 +190,18 @@ def test_a_folder_with_something_else_is_left_alone(train: Train, tmp_path: Path
     (tmp_path / "photo.jpg").write_text("x")
     assert "holds something else" in refused(train("contrastive", tmp_path, "--resume"))
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+def test_the_generators_learning_rate_has_one_default(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line's is the configuration's, with which the documentation's figures were measured."""
+    found: list[TrainingConfig] = []
+
+    def begin(_: Trainer, task: Any, config: TrainingConfig, out: Path) -> None:
+        found.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "__init__", begin)
+    train("marginal", tmp_path / "run", "--k", "2", "--layers", "2", "--judged", "4")
+    assert [config.generator_lr for config in found] == [TrainingConfig("marginal").generator_lr] == [1e-3]

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import Encoder
@@ -105,5 +104,5 @@ def test_broken_facts_are_named_before_anything_is_loaded(errata: Run, home: Pat
     facts.write_text(f'{{"relation": "P36", "subject": "Alba", "object": "Albaia"}}\n{line}\n')
     result = errata("train-reader", home / "questions.jsonl", "--facts", facts, "--out", tmp_path / "out")
     assert result.exit_code == 1
-    assert "facts.jsonl, line 2" in " ".join(result.stderr.split())
+    assert "facts.jsonl:2" in " ".join(result.stderr.split())
     assert not (tmp_path / "out").exists()

@@ -9,7 +9,7 @@ import httpx
 from starlette.testclient import TestClient
 
 from service.errors import ContradictingEdits, IdempotencyInProgress, RevisionMoved
-from tests.service.fakes import FakeUseCases
+from tests.service.fakes import FakeService
 from tests.service.problems import problem
 
 ONE: dict[str, Any] = {"input": "What is the capital of Australia?", "output": "Canberra"}
@@ -30,25 +30,25 @@ def test_one_item_for_each_edit(client: TestClient) -> None:
     assert (rehearsed["index"], rehearsed["id"], rehearsed["status"]) == (2, None, "active")
 
 
-def test_what_each_item_is_made_with(client: TestClient, usecases: FakeUseCases) -> None:
+def test_what_each_item_is_made_with(client: TestClient, service: FakeService) -> None:
     """Keys by place; the head is compared before the first only, since every edit moves it."""
     headers = {"Idempotency-Key": "k", "If-Match": '"4"', "X-Actor": "ada"}
     client.post("/edits/batch", json={"edits": [{**ONE, "reason": "r"}, {**ONE, "force": True}]}, headers=headers)
-    first, second = (options for _, options in usecases.calls[0][1])
+    first, second = (options for _, options in service.calls[0][1])
     assert (first.idempotency_key, first.if_match, first.actor, first.reason) == ("k/0", 4, "ada", "r")
     assert (second.idempotency_key, second.if_match, second.force) == ("k/1", None, True)
     assert first.fingerprint != second.fingerprint
 
 
-def test_without_a_key_items_have_none(client: TestClient, usecases: FakeUseCases) -> None:
+def test_without_a_key_items_have_none(client: TestClient, service: FakeService) -> None:
     """Nothing is replayed that nobody asked to be."""
     client.post("/edits/batch", json={"edits": [ONE]})
-    assert usecases.calls[0][1][0][1].idempotency_key is None
+    assert service.calls[0][1][0][1].idempotency_key is None
 
 
-def test_items_recorded_before_are_marked(client: TestClient, usecases: FakeUseCases) -> None:
+def test_items_recorded_before_are_marked(client: TestClient, service: FakeService) -> None:
     """The batch sent again says which of its items stood already."""
-    usecases.replayed = True
+    service.replayed = True
     body = client.post("/edits/batch", json={"edits": [ONE]}, headers={"Idempotency-Key": "k"}).json()
     assert body["edits"][0]["replayed"] is True and body["made"] == 1
 
@@ -64,36 +64,36 @@ def test_streamed_items_come_as_they_are_done(client: TestClient) -> None:
     assert [json.loads(event) for event in events] == [*whole["edits"], whole]
 
 
-def test_a_client_that_leaves_stops_the_batch(url: str, usecases: FakeUseCases) -> None:
+def test_a_client_that_leaves_stops_the_batch(url: str, service: FakeService) -> None:
     """What was done stays done; nothing further is begun."""
     body = {"edits": [ONE] * 1000, "stream": True}
-    usecases.between = lambda _: usecases.stopped.wait(0.05)
+    service.between = lambda _: service.stopped.wait(0.05)
     with httpx.stream("POST", f"{url}/edits/batch", json=body) as response:
         next(response.iter_lines())
-    assert usecases.stopped.wait(10)
-    assert sum(call[0] == "edit" for call in usecases.calls) < 1000
+    assert service.stopped.wait(10)
+    assert sum(call[0] == "edit" for call in service.calls) < 1000
 
 
-def test_contradictions_name_both(client: TestClient, usecases: FakeUseCases) -> None:
+def test_contradictions_name_both(client: TestClient, service: FakeService) -> None:
     """422 with the paths of the two that want different answers to one question."""
-    usecases.fails["edit_many"] = ContradictingEdits([(0, 3), (1, 2)])
+    service.fails["edit_many"] = ContradictingEdits([(0, 3), (1, 2)])
     document = problem(client.post("/edits/batch", json={"edits": [ONE]}), 422)
     assert document["type"] == "/problems/contradicting-edits"
     assert [error["field"] for error in document["errors"]] == ["edits.0", "edits.3", "edits.1", "edits.2"]
     assert "edits.3 contradicts edits.0" in document["detail"]
 
 
-def test_refusals_of_the_whole_batch(client: TestClient, usecases: FakeUseCases) -> None:
+def test_refusals_of_the_whole_batch(client: TestClient, service: FakeService) -> None:
     """Another head, or the same batch still at work."""
-    usecases.fails["edit_many"] = RevisionMoved(3, 4)
+    service.fails["edit_many"] = RevisionMoved(3, 4)
     document = problem(client.post("/edits/batch", json={"edits": [ONE]}, headers={"If-Match": '"3"'}), 412)
     assert document["type"] == "/problems/revision-moved"
-    usecases.fails["edit_many"] = IdempotencyInProgress("still running")
+    service.fails["edit_many"] = IdempotencyInProgress("still running")
     document = problem(client.post("/edits/batch", json={"edits": [ONE]}), 409)
     assert document["type"] == "/problems/idempotency-in-progress"
 
 
-def test_batches_that_are_none(client: TestClient, usecases: FakeUseCases) -> None:
+def test_batches_that_are_none(client: TestClient, service: FakeService) -> None:
     """Empty, too many, or with a broken item: refused before anything is made, and the place is named."""
     cases: list[tuple[Any, str]] = [
         ([], "edits"),
@@ -107,7 +107,7 @@ def test_batches_that_are_none(client: TestClient, usecases: FakeUseCases) -> No
         assert document["type"] == "/problems/invalid-request"
         assert [error["field"] for error in document["errors"]] == [field]
     problem(client.post("/edits/batch", json={"edits": [ONE]}, headers={"Idempotency-Key": "k" * 201}), 422)
-    assert not usecases.calls
+    assert not service.calls
 
 
 def test_a_batch_may_be_larger_than_other_bodies(client: TestClient) -> None:

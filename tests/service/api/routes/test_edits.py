@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -9,14 +10,15 @@ from starlette.testclient import TestClient
 
 from editing.edit import EditRequest
 from editing.errors import InvalidEdit, LedgerConflict, StorageError
+from service.api.schemas.requests import EditBody
 from service.errors import IdempotencyInProgress, IdempotencyMismatch, RevisionMoved
-from tests.service.fakes import AT, EDIT, EVENT, REPORT, FakeUseCases
+from tests.service.fakes import AT, EDIT, EVENT, REPORT, FakeService
 from tests.service.problems import problem
 
 BODY: dict[str, Any] = {"input": "What is the capital of Australia?", "output": "Canberra"}
 
 
-def test_edit_answers_as_the_contract_says(client: TestClient, usecases: FakeUseCases) -> None:
+def test_edit_answers_as_the_contract_says(client: TestClient, service: FakeService) -> None:
     """201, where the edit is, the revision that it made, and the report as it was written."""
     response = client.post("/edit", json={**BODY, "reason": "ticket 4711"}, headers={"X-Actor": "ada"})
     assert response.status_code == 201
@@ -35,34 +37,58 @@ def test_edit_answers_as_the_contract_says(client: TestClient, usecases: FakeUse
     }
 
 
-def test_edit_passes_everything_on(client: TestClient, usecases: FakeUseCases) -> None:
-    """Every field and header of the contract reaches the use-case."""
+def test_edit_passes_everything_on(client: TestClient, service: FakeService) -> None:
+    """Every field and header of the contract reaches the service."""
     rest = {"raw": True, "rephrases": ["a"], "locality": ["b", "c"], "scope": "global"}
     body = {**BODY, **rest, "reason": "r", "dry_run": False, "force": True}
     client.post(
-        "/edit", json=body, headers={"If-Match": '"4"', "Idempotency-Key": "k" * 255, "X-Actor": "José".encode()}
+        "/edit", json=body, headers={b"If-Match": b'"4"', b"Idempotency-Key": b"k" * 255, b"X-Actor": "José".encode()}
     )
-    _, request, options = usecases.calls[0]
+    _, request, options = service.calls[0]
     assert request == EditRequest(BODY["input"], BODY["output"], True, ("a",), ("b", "c"), "global")
     assert (options.actor, options.reason, options.dry_run, options.force) == ("José", "r", False, True)
     assert (options.if_match, options.idempotency_key) == (4, "k" * 255)
 
 
-def test_edit_without_a_name(client: TestClient, usecases: FakeUseCases) -> None:
+def test_edit_without_a_name(client: TestClient, service: FakeService) -> None:
     """Who does not say who they are is anonymous; any revision will do for who does not name one."""
     client.post("/edit", json=BODY)
-    options = usecases.calls[0][2]
+    options = service.calls[0][2]
     assert (options.actor, options.reason, options.if_match, options.idempotency_key) == ("anonymous", None, None, None)
 
 
-def test_fingerprint_is_of_what_the_body_says(client: TestClient, usecases: FakeUseCases) -> None:
+def test_fingerprint_is_of_what_the_body_says(client: TestClient, service: FakeService) -> None:
     """Order, white space and defaults written out make no other request; another word does."""
     swapped = dict(reversed(BODY.items()))
     for body in (BODY, swapped, {**BODY, "force": False, "reason": None}, {**BODY, "output": "Sydney"}):
         client.post("/edit", json=body)
-    first, *same, other = [call[2].fingerprint for call in usecases.calls]
+    first, *same, other = [call[2].fingerprint for call in service.calls]
     assert same == [first, first]
     assert other != first
+
+
+class LaterEditBody(EditBody):
+    """The body as a later release may have it."""
+
+    note: str = ""
+
+
+def test_a_field_that_a_later_release_adds_leaves_the_fingerprint_as_it_was() -> None:
+    """A client that does not send it has sent the same body; one that does has not."""
+    today, later = EditBody(**BODY, force=True), LaterEditBody(**BODY, force=True)
+    assert later.fingerprint() == today.fingerprint()
+    assert later.options("ada", None, None) == today.options("ada", None, None)
+    assert LaterEditBody(**BODY, force=True, note="x").fingerprint() != today.fingerprint()
+
+
+def test_the_fingerprint_that_release_0_1_recorded_is_known(client: TestClient, service: FakeService) -> None:
+    """It was a digest of all fields, whether they were sent or not."""
+    client.post("/edit", json=BODY)
+    written = (
+        '{"input":"What is the capital of Australia?","output":"Canberra","raw":false,"rephrases":[],"locality":[],'
+        '"scope":"matched","reason":null,"dry_run":false,"force":false}'
+    )
+    assert service.calls[0][2].former_fingerprints == (hashlib.sha256(written.encode()).hexdigest(),)
 
 
 def test_dry_run(client: TestClient) -> None:
@@ -81,10 +107,10 @@ def test_failed_check(client: TestClient) -> None:
     assert client.post("/edit", json={**BODY, "output": "wrong", "force": True}).status_code == 201
 
 
-def test_replay(client: TestClient, usecases: FakeUseCases) -> None:
+def test_replay(client: TestClient, service: FakeService) -> None:
     """The first answer again, marked."""
     first = client.post("/edit", json=BODY, headers={"Idempotency-Key": "k"})
-    usecases.replayed = True
+    service.replayed = True
     again = client.post("/edit", json=BODY, headers={"Idempotency-Key": "k"})
     assert again.headers["idempotent-replayed"] == "true"
     assert (again.status_code, again.json(), again.headers["location"]) == (
@@ -105,10 +131,10 @@ def test_replay(client: TestClient, usecases: FakeUseCases) -> None:
     ],
 )
 def test_edit_that_cannot_be_made(
-    client: TestClient, usecases: FakeUseCases, error: Exception, status: int, slug: str
+    client: TestClient, service: FakeService, error: Exception, status: int, slug: str
 ) -> None:
-    """Each reason has its own type, and the detail says what the use-case said."""
-    usecases.fails["edit"] = error
+    """Each reason has its own type, and the detail says what the service said."""
+    service.fails["edit"] = error
     document = problem(client.post("/edit", json=BODY), status)
     assert (document["type"], document["detail"]) == (f"/problems/{slug}", str(error))
 
@@ -120,27 +146,27 @@ def test_head_has_moved(client: TestClient, tag: str) -> None:
     assert document["revision"] == 4
 
 
-def test_any_head_will_do(client: TestClient, usecases: FakeUseCases) -> None:
+def test_any_head_will_do(client: TestClient, service: FakeService) -> None:
     """If-Match: * is no condition, so a lost race is a 409."""
     assert client.post("/edit", json=BODY, headers={"If-Match": "*"}).status_code == 201
-    usecases.fails["rollback"] = RevisionMoved(3, 4)
+    service.fails["rollback"] = RevisionMoved(3, 4)
     problem(client.post("/rollback", json={"edit_id": EDIT}, headers={"If-Match": "*"}), 409)
     problem(client.post("/rollback", json={"edit_id": EDIT}, headers={"If-Match": "3"}), 412)
 
 
-def test_rollback_of_one_edit(client: TestClient, usecases: FakeUseCases) -> None:
+def test_rollback_of_one_edit(client: TestClient, service: FakeService) -> None:
     """The answer says what is in force now and what was taken back."""
     body = {"edit_id": EDIT, "reason": "wrong"}
     response = client.post("/rollback", json=body, headers={"If-Match": "5", "X-Actor": "bob"})
     assert response.json() == {"revision": 6, "active": ["ed_other"], "rolled_back": [EDIT]}
     assert response.headers["etag"] == '"6"'
-    assert usecases.calls == [("rollback", EDIT, "bob", "wrong", 5)]
+    assert service.calls == [("rollback", EDIT, "bob", "wrong", 5)]
 
 
-def test_rollback_to_a_revision(client: TestClient, usecases: FakeUseCases) -> None:
+def test_rollback_to_a_revision(client: TestClient, service: FakeService) -> None:
     """Revision 0 is a revision: the base model."""
     assert client.post("/rollback", json={"to_revision": 0, "edit_id": None}).json()["active"] == []
-    assert usecases.calls == [("restore", 0, "anonymous", None, None)]
+    assert service.calls == [("restore", 0, "anonymous", None, None)]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +184,7 @@ def test_nothing_to_roll_back(client: TestClient, body: dict[str, Any], status: 
     assert problem(client.post("/rollback", json=body), status)["type"] == f"/problems/{slug}"
 
 
-def test_list_of_edits(client: TestClient, usecases: FakeUseCases) -> None:
+def test_list_of_edits(client: TestClient, service: FakeService) -> None:
     """A page, the way to the next, and the head it was read at."""
     response = client.get("/edits?status=all&limit=7&cursor=abc")
     document = response.json()
@@ -166,7 +192,7 @@ def test_list_of_edits(client: TestClient, usecases: FakeUseCases) -> None:
     assert response.headers["etag"] == '"5"'
     client.get("/edits")
     client.get("/edits?status=superseded&limit=1000&cursor=")
-    assert [call[1:] for call in usecases.calls] == [
+    assert [call[1:] for call in service.calls] == [
         ("all", 7, "abc"),
         ("active", 100, None),
         ("superseded", 1000, None),
@@ -180,17 +206,17 @@ def test_one_edit_with_its_events(client: TestClient) -> None:
     assert problem(client.get("/edits/ed_nobody"), 404)["type"] == "/problems/unknown-edit"
 
 
-def test_log(client: TestClient, usecases: FakeUseCases) -> None:
+def test_log(client: TestClient, service: FakeService) -> None:
     """Events in order; where to go on when the page is full."""
     assert client.get("/log").json() == {"events": [EVENT], "next_after": None}
     assert client.get("/log?after=0&limit=1").json()["next_after"] == 1
     assert client.get("/log?after=1").json() == {"events": [], "next_after": None}
-    assert [call[1:] for call in usecases.calls] == [(0, 100), (0, 1), (1, 100)]
+    assert [call[1:] for call in service.calls] == [(0, 100), (0, 1), (1, 100)]
 
 
-def test_log_verification(client: TestClient, usecases: FakeUseCases) -> None:
+def test_log_verification(client: TestClient, service: FakeService) -> None:
     """A damaged log is an answer, not an error."""
     assert client.get("/log/verify").json() == {"ok": True, "events": 5, "head_hash": "a" * 64, "damaged": []}
-    usecases.whole_log = False
+    service.whole_log = False
     document = client.get("/log/verify").json()
     assert (document["ok"], document["first_bad_seq"], document["why"]) == (False, 3, "changed")

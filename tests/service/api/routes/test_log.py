@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from tests.service.fakes import AT, EDIT, FakeUseCases
+from tests.service.fakes import AT, EDIT, FakeService
 from tests.service.problems import fields, problem
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 
 
-def test_root(client: TestClient, usecases: FakeUseCases) -> None:
+def test_root(client: TestClient, service: FakeService) -> None:
     """Of now, or of an earlier size."""
     assert client.get("/log/root").json() == {"tree_size": 5, "root_hash": B, "head_hash": A, "at": AT}
     assert client.get("/log/root?tree_size=0").json()["tree_size"] == 0
-    assert usecases.calls == [("log_root", None), ("log_root", 0)]
+    assert service.calls == [("log_root", None), ("log_root", 0)]
     assert problem(client.get("/log/root?tree_size=6"), 404)["type"] == "/problems/unknown-revision"
 
 
-def test_inclusion(client: TestClient, usecases: FakeUseCases) -> None:
+def test_inclusion(client: TestClient, service: FakeService) -> None:
     """Everything that a verifier needs is in the answer."""
     assert client.get("/log/proof/inclusion?seq=3&tree_size=4").json() == {
         "seq": 3,
@@ -31,11 +31,11 @@ def test_inclusion(client: TestClient, usecases: FakeUseCases) -> None:
         "proof": ["d" * 64],
     }
     assert client.get("/log/proof/inclusion?seq=3").json()["tree_size"] == 5
-    assert usecases.calls == [("log_inclusion", 3, 4), ("log_inclusion", 3, None)]
+    assert service.calls == [("log_inclusion", 3, 4), ("log_inclusion", 3, None)]
     problem(client.get("/log/proof/inclusion?seq=6"), 404)
 
 
-def test_consistency(client: TestClient, usecases: FakeUseCases) -> None:
+def test_consistency(client: TestClient, service: FakeService) -> None:
     """Between two sizes, or a size and now."""
     assert client.get("/log/proof/consistency?first=2&second=4").json() == {
         "first": 2,
@@ -72,14 +72,14 @@ def test_queries_that_make_no_sense_are_refused(client: TestClient, path: str, f
     assert fields(problem(client.get(path), 422)) == [field]
 
 
-def test_verify_with_a_noted_root(client: TestClient, usecases: FakeUseCases) -> None:
-    """The root reaches the use-case."""
+def test_verify_with_a_noted_root(client: TestClient, service: FakeService) -> None:
+    """The root reaches the service."""
     assert client.get(f"/log/verify?tree_size=3&root_hash={A}").status_code == 200
-    name, noted = usecases.calls[-1]
+    name, noted = service.calls[-1]
     assert (name, noted.tree_size, noted.root_hash) == ("verify_log", 3, A)
 
 
-def test_redact(client: TestClient, usecases: FakeUseCases) -> None:
+def test_redact(client: TestClient, service: FakeService) -> None:
     """Who and why go with it; the answer carries the new head."""
     headers = {"X-Actor": "dpo", "If-Match": '"5"'}
     response = client.post("/redact", json={"edit_id": EDIT, "reason": "request 17"}, headers=headers)
@@ -92,7 +92,7 @@ def test_redact(client: TestClient, usecases: FakeUseCases) -> None:
         "actor": "dpo",
         "reason": "request 17",
     }
-    assert usecases.calls == [("redact", EDIT, "dpo", "request 17", 5)]
+    assert service.calls == [("redact", EDIT, "dpo", "request 17", 5)]
 
 
 def test_redactions_that_are_refused(client: TestClient) -> None:

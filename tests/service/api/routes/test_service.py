@@ -7,28 +7,29 @@ import logging
 import pytest
 from starlette.testclient import TestClient
 
-from editing.errors import CorruptFactors, CorruptLedger, EditingError
+from editing.errors import CorruptFactors, CorruptLedger, EditingError, InvalidEdit
 from index.errors import IndexingError, IndexMismatch
 from service.api.error_handlers import TABLE
 from service.errors import DamagedEdit
-from service.types import Damage, Readiness
-from tests.service.fakes import FakeUseCases
+from service.types.edits import Damage
+from service.types.service import Readiness
+from tests.service.fakes import FakeService
 from tests.service.problems import problem
 
 
-def test_health_asks_nobody(client: TestClient, usecases: FakeUseCases) -> None:
+def test_health_asks_nobody(client: TestClient, service: FakeService) -> None:
     """The process is up, whatever its parts are doing."""
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert usecases.calls == []
+    assert service.calls == []
 
 
-def test_readiness(client: TestClient, usecases: FakeUseCases) -> None:
+def test_readiness(client: TestClient, service: FakeService) -> None:
     """503 says what is missing and why; damaged edits are named and are no reason for a 503."""
     assert client.get("/readyz").json() == {"ready": True, "damaged": []}
-    usecases.ready = Readiness(True, damaged=(Damage("ed_a", 3, "missing"),))
+    service.ready = Readiness(True, damaged=(Damage("ed_a", 3, "missing"),))
     named = [{"edit_id": "ed_a", "seq": 3, "why": "missing"}]
     assert client.get("/readyz").json() == {"ready": True, "damaged": named}
-    usecases.not_ready()
+    service.not_ready()
     document = problem(client.get("/readyz"), 503)
     assert document["missing"] == [{"what": "index", "why": "10 of 40 shards are embedded"}]
 
@@ -49,7 +50,7 @@ def test_indexes(client: TestClient) -> None:
     assert problem(client.post("/indexes/v2/activate"), 404)["type"] == "/problems/unknown-index"
 
 
-def test_metrics_count_by_route_template(client: TestClient, usecases: FakeUseCases) -> None:
+def test_metrics_count_by_route_template(client: TestClient, service: FakeService) -> None:
     """Ids do not become labels, unknown paths share one, edits and tokens are counted, gauges are fresh."""
     client.post("/generate", json={"prompt": "x"})
     client.post("/generate", json={"prompt": "x", "stream": True})
@@ -61,7 +62,7 @@ def test_metrics_count_by_route_template(client: TestClient, usecases: FakeUseCa
     client.get("/edits/ed_nobody2")
     client.get("/nothing")
     client.request("BREW", "/edits")
-    usecases.fails["retrieve"] = RuntimeError("x")
+    service.fails["retrieve"] = RuntimeError("x")
     client.post("/retrieve", json={"query": "x"})
     response = client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain")
@@ -83,9 +84,21 @@ def test_metrics_count_by_route_template(client: TestClient, usecases: FakeUseCa
         assert line in lines, line
 
 
-def test_metrics_survive_a_broken_model(client: TestClient, usecases: FakeUseCases) -> None:
+def test_every_outcome_of_an_edit_is_counted(client: TestClient, service: FakeService) -> None:
+    """Each is there from the start; an edit that cannot be made is a failure, alone as in a batch."""
+    outcomes = ("made", "refused", "failed", "rehearsed", "replayed", "rolled_back", "redacted")
+    lines = client.get("/metrics").text.splitlines()
+    assert [name for name in outcomes if f'errata_edits_total{{outcome="{name}"}} 0.0' not in lines] == []
+    body = {"input": "x", "output": "y"}
+    service.fails["edit"] = InvalidEdit("it cannot become an edit")
+    assert client.post("/edit", json=body).status_code == 422
+    assert client.post("/edits/batch", json={"edits": [body]}).json()["refused"] == 1
+    assert 'errata_edits_total{outcome="failed"} 2.0' in client.get("/metrics").text.splitlines()
+
+
+def test_metrics_survive_a_broken_model(client: TestClient, service: FakeService) -> None:
     """Counters are shown even when the gauges cannot be read."""
-    usecases.fails["model"] = CorruptLedger(3, "changed")
+    service.fails["model"] = CorruptLedger(3, "changed")
     assert "errata_requests_total" in client.get("/metrics").text
 
 
@@ -100,36 +113,36 @@ def test_metrics_survive_a_broken_model(client: TestClient, usecases: FakeUseCas
         (IndexingError("something"), 500),
     ],
 )
-def test_damage_is_said_clearly(client: TestClient, usecases: FakeUseCases, error: Exception, status: int) -> None:
+def test_damage_is_said_clearly(client: TestClient, service: FakeService, error: Exception, status: int) -> None:
     """What the packages know to be wrong reaches the reader."""
-    usecases.fails["generate"] = error
+    service.fails["generate"] = error
     assert problem(client.post("/generate", json={"prompt": "x"}), status)["detail"] == str(error)
 
 
 @pytest.mark.parametrize(
     "error", [RuntimeError("secret"), KeyError("secret"), RecursionError(), MemoryError(), OSError(28, "secret")]
 )
-def test_unforeseen_errors_keep_their_secrets(client: TestClient, usecases: FakeUseCases, error: Exception) -> None:
+def test_unforeseen_errors_keep_their_secrets(client: TestClient, service: FakeService, error: Exception) -> None:
     """A bug is a 500 without a stack trace in it, and the service goes on."""
-    usecases.fails["generate"] = error
+    service.fails["generate"] = error
     assert "secret" not in str(problem(client.post("/generate", json={"prompt": "x"}), 500))
-    del usecases.fails["generate"]
+    del service.fails["generate"]
     assert client.post("/generate", json={"prompt": "x"}).status_code == 200
 
 
 def test_failures_are_logged_with_their_trace(
-    client: TestClient, usecases: FakeUseCases, caplog: pytest.LogCaptureFixture
+    client: TestClient, service: FakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The operator sees where damage was found."""
-    usecases.fails["generate"] = CorruptFactors("abc", "the file is missing")
+    service.fails["generate"] = CorruptFactors("abc", "the file is missing")
     with caplog.at_level(logging.ERROR):
         client.post("/generate", json={"prompt": "x"})
     assert any(record.exc_info for record in caplog.records)
 
 
-def test_unforeseen_errors_reach_the_server_log(usecases: FakeUseCases, client: TestClient) -> None:
+def test_unforeseen_errors_reach_the_server_log(service: FakeService, client: TestClient) -> None:
     """After its answer a bug is raised on to the server, which logs the trace."""
-    usecases.fails["generate"] = RuntimeError("a bug")
+    service.fails["generate"] = RuntimeError("a bug")
     raising = TestClient(client.app)
     with pytest.raises(RuntimeError, match="a bug"):
         raising.post("/generate", json={"prompt": "x"})
