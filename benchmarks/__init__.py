@@ -1,1 +1,4 @@
-"""What the figures in the README come from; each file runs as ``python -m benchmarks.<name>``."""
+"""What the figures in docs/benchmarks.md come from; files with a ``main`` run as ``python -m benchmarks.<name>``.
+
+It may import every package. Begin with ``serving``; ``document`` says where tables go.
+"""

@@ -17,17 +17,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from benchmarks.capitals import capitals
+from benchmarks.document import head, row
 from editing.edit import Edit, EditRequest
 from service.engines.local import LocalEngine
 from service.engines.protocol import Generation, Prompt, SamplingParams
-from service.evaluation.editing.run import scratch_service
+from service.evaluation.scratch_service import scratch_service
 from service.pipeline import Pipeline
 from service.settings import Settings
-from service.types import EditOptions, GenerateQuery
+from service.types.edits import EditOptions
+from service.types.generation import GenerateQuery
 
-CAPITALS = Path(__file__).with_name("capitals.txt")
 QUESTIONS = ("What is the capital of {}?", "Tell me about {} in two sentences.", "Which languages are spoken in {}?")
 
 HEAD = (
@@ -75,22 +76,22 @@ def main() -> None:
         ways = {name: engine(served, width) for name, width in (("turns", 1), ("together", chosen.width))}
         print(setting(served, asked, chosen.tokens, chosen.rounds), flush=True)
         print(compared(ways, asked, params), flush=True)
-        print(f"| {' | '.join(HEAD)} |\n{'|---' * len(HEAD)}|", flush=True)
+        print(head(*HEAD), flush=True)
         for n in chosen.at_once:
-            print(row(n, measure(ways, asked[:n], params, chosen.rounds)), flush=True)
+            print(figures_row(n, measure(ways, asked[:n], params, chosen.rounds)), flush=True)
 
 
 def requests(served: Pipeline, n: int, words: int) -> list[Request]:
     """Different questions; every second one has an edit of its own country in force."""
-    places = [line.split(":") for line in CAPITALS.read_text(encoding="utf-8").splitlines() if ":" in line]
+    places = capitals()
     made = []
     for at in range(n):
-        name, other = places[at][0], places[(at + 7) % len(places)][1].strip()
+        name, other = places[at][0], places[(at + 7) % len(places)][1]
         edits: tuple[Edit, ...] = ()
         if at % 2:
             result = served.edit(EditRequest(QUESTIONS[0].format(name), other), EditOptions("benchmark", force=True))
             assert result.id is not None
-            edits = (served.book.edit(result.id),)
+            edits = (served.registry.edit(result.id),)
         text = f"{'word ' * words}{QUESTIONS[at % len(QUESTIONS)].format(name)}"
         prompt = served.prompts.of_query(GenerateQuery(SamplingParams(), text))
         made.append(Request(prompt.ids, edits))
@@ -98,9 +99,9 @@ def requests(served: Pipeline, n: int, words: int) -> list[Request]:
 
 
 def engine(served: Pipeline, width: int) -> LocalEngine:
-    made = LocalEngine(served.base.model, served.base.tokenizer, served.corrector.maker.compute, width)
+    made = LocalEngine(served.base.model, served.base.tokenizer, served.compute, width)
     if width > 1:
-        assert made.compute.run(lambda: made.batch.why_apart) is None, made.batch.why_apart
+        assert made.compute.run(lambda: made.scheduler.why_apart) is None, made.scheduler.why_apart
     return made
 
 
@@ -161,7 +162,7 @@ def one_round(engine: LocalEngine, asked: Sequence[Request], params: SamplingPar
     figures.last_first.append(max(firsts))
 
 
-def row(n: int, found: dict[str, Figures]) -> str:
+def figures_row(n: int, found: dict[str, Figures]) -> str:
     """Of the table; each value is the median of the rounds."""
     cells = [str(n)]
     for name in ("tokens_per_s", "tokens_per_cpu_s"):
@@ -169,7 +170,7 @@ def row(n: int, found: dict[str, Figures]) -> str:
         cells += [f"{turns:.1f}", f"{together:.1f}", f"{together / turns:.2f} ×"]
     for figures in found.values():
         cells.append(f"{statistics.median(figures.first):.2f} s, {statistics.median(figures.last_first):.2f} s")
-    return f"| {' | '.join(cells)} |"
+    return row(*cells)
 
 
 def setting(served: Pipeline, asked: Sequence[Request], tokens: int, rounds: int) -> str:

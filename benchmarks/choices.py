@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.document import head, row
 from editing.data.datasets import FactDirectory
 from editing.model.encoders import encoder_for
 from editing.training.batch import BatchBuilder
@@ -47,11 +48,11 @@ def main() -> None:
     settings = Settings()
     torch.set_num_threads(settings.compute_threads)
     base = load_base_model(settings.model, settings.directory, settings.dtype)
-    print("| choice | " + " | ".join(SHOWN) + " | seconds a step |\n" + "|---" * (len(SHOWN) + 2) + "|", flush=True)
+    print(head("choice", *SHOWN, "seconds a step"), flush=True)
     for number, (name, changes) in enumerate(VARIANTS.items()):
         if chosen.only is None or number in chosen.only:
             figures = run(base, chosen.data, EditorTrainingConfig(**{"steps": chosen.steps, "warmup": 10, **changes}))
-            print(f"| {name} | " + " | ".join(f"{v:.2f}" for v in figures) + " |", flush=True)
+            print(row(name, *(f"{value:.2f}" for value in figures)), flush=True)
 
 
 def run(base: LoadedModel, data: Path, config: EditorTrainingConfig) -> list[float]:

@@ -23,7 +23,7 @@ from editing.language.conversation import readings
 from editing.scope.head import ScopeHead
 from editing.scope.index import ScopeIndex
 from retrieval.encoders.encoder import Encoder
-from service.app import vectoriser
+from service.bootstrap import vectoriser
 from service.settings import DEFAULT_MODEL
 
 PRETRAINED = Path(__file__).parent.parent / "editing" / "pretrained" / DEFAULT_MODEL

@@ -7,23 +7,22 @@ Everything is done once however often it is interrupted, since every correction 
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from editing.data.facts import Example
+from service.progress import ProgressReporter
 
 ALONE = 100
 CHUNK = 64
-Made = dict[str, Any]  # an item of the batch's answer
 
 
 @dataclass(frozen=True)
-class Stand:
+class EditsAtRevision:
     """A revision at which exactly these corrections are in force.
 
     Attributes:
@@ -38,28 +37,25 @@ class Stand:
         return len(self.ids)
 
 
-def make_all(client: httpx.Client, examples: Sequence[Example], say: Callable[[str], None]) -> None:
+def make_all(client: httpx.Client, examples: Sequence[Example], progress: ProgressReporter) -> None:
     """Make what is missing."""
     few = min(ALONE, len(examples))
-    for n in range(few):
-        _apart(client, examples, range(n, n + 1))
-    say(f"{few} one at a time")
-    for n in range(0, few, 10):
-        _apart(client, examples, range(n, min(n + 10, few)))
-    say(f"{few} in tens")
+    for name, size in (("one at a time", 1), ("in tens", 10)):
+        with progress.stage(name, few, "corrections") as stage:
+            for n in range(0, few, size):
+                _apart(client, examples, range(n, min(n + size, few)))
+                stage.update(min(n + size, few))
     _empty(client, examples)
-    began, new = time.perf_counter(), 0
-    for at in range(0, len(examples), CHUNK):
-        chunk = range(at, min(at + CHUNK, len(examples)))
-        new += sum(not item["replayed"] for item in _batch(client, examples, chunk, "all"))
-        pace = (time.perf_counter() - began) / max(new, 1)
-        left = (len(examples) - chunk.stop) * pace / 60
-        say(f"{chunk.stop} of {len(examples)}, {pace:.2f} s each, {left:.0f} min left")
+    with progress.stage("all of them", len(examples), "corrections") as stage:
+        for at in range(0, len(examples), CHUNK):
+            chunk = range(at, min(at + CHUNK, len(examples)))
+            _batch(client, examples, chunk, "all")
+            stage.update(chunk.stop)
 
 
-def stands(
+def revisions_by_size(
     events: Iterable[Mapping[str, Any]], sizes: Sequence[int] = (1, 10, 100, 1000, 10_000)
-) -> dict[int, list[Stand]]:
+) -> dict[int, list[EditsAtRevision]]:
     """Where to ask with how many edits in force, as the log tells; sizes that it does not reach are left out."""
     parts: dict[str, list[tuple[int, str, int]]] = defaultdict(list)  # number, edit and revision by part
     for event in events:
@@ -68,13 +64,13 @@ def stands(
             name, _, first = part.rpartition("-")
             parts[name if name == "all" else part].append((int(first) + int(place), event["edit_id"], event["seq"]))
     whole = parts.pop("all", [])
-    found: dict[int, list[Stand]] = defaultdict(list)
+    found: dict[int, list[EditsAtRevision]] = defaultdict(list)
     for made in (*parts.values(), *(whole[:size] for size in sizes if size > 10 and size <= len(whole))):
-        found[len(made)].append(Stand(made[-1][2], {n: edit for n, edit, _ in made}))
+        found[len(made)].append(EditsAtRevision(made[-1][2], {n: edit for n, edit, _ in made}))
     return {size: found[size] for size in sizes if size in found}
 
 
-def log(client: httpx.Client) -> Iterator[dict[str, Any]]:
+def service_events(client: httpx.Client) -> Iterator[dict[str, Any]]:
     """The service's events, in order."""
     after: int | None = 0
     while after is not None:
@@ -96,11 +92,9 @@ def _empty(client: httpx.Client, examples: Sequence[Example]) -> None:
         client.post("/rollback", json={"to_revision": 0}).raise_for_status()
 
 
-def _batch(client: httpx.Client, examples: Sequence[Example], which: range, part: str) -> list[Made]:
+def _batch(client: httpx.Client, examples: Sequence[Example], which: range, part: str) -> None:
     bodies = [{"input": examples[n].edit.text, "output": examples[n].target, "force": True} for n in which]
     headers = {"Idempotency-Key": f"{part}-{which[0]}"}
     answer = client.post("/edits/batch", json={"edits": bodies}, headers=headers).raise_for_status().json()
-    made: list[Made] = answer["edits"]
-    if refused := [item for item in made if item["id"] is None]:
+    if refused := [item for item in answer["edits"] if item["id"] is None]:
         raise SystemExit(f"correction {which[refused[0]['index']]} was refused: {refused[0]['problem']}")
-    return made

@@ -32,13 +32,13 @@ class Corrections:
 
 def draw_corrections(data: Path, n: int, seed: int) -> Corrections:
     """``n`` corrections, those that training did not see first; what is drawn depends on the seed alone."""
-    maker = FactDirectory(data).maker(SPLITS, held_out=True, seed=seed)
+    builder = FactDirectory(data).builder(SPLITS, held_out=True, seed=seed)
     rng = random.Random(seed)
-    facts = list(maker.facts)
+    facts = list(builder.facts)
     rng.shuffle(facts)
     facts.sort(key=_seen)
     chosen, corrected = _apart(facts, n)
-    examples = tuple(_example(maker, fact, corrected, rng) for fact in chosen)
+    examples = tuple(_example(builder, fact, corrected, rng) for fact in chosen)
     return Corrections(examples, sum(not _seen(fact) for fact in chosen))
 
 
@@ -63,27 +63,29 @@ def _apart(facts: Sequence[Fact], n: int) -> tuple[list[Fact], Corrected]:
     return chosen, corrected
 
 
-def _example(maker: ExampleBuilder, fact: Fact, corrected: Corrected, rng: random.Random) -> Example:
-    drawn = maker.example(fact)
-    objects = [o for o in maker.objects[fact.relation] if o != fact.object]
-    free = [f for f in maker.by_relation[fact.relation] if not _touched(f.subject, f.relation, corrected)]
+def _example(builder: ExampleBuilder, fact: Fact, corrected: Corrected, rng: random.Random) -> Example:
+    drawn = builder.example(fact)
+    objects = [o for o in builder.objects[fact.relation] if o != fact.object]
+    free = [f for f in builder.by_relation[fact.relation] if not _touched(f.subject, f.relation, corrected)]
     other = rng.choice(free).subject if free else None
     return replace(
         drawn,
         target=rng.choice(objects),
-        same_subject=tuple(_same_subject(maker, fact, corrected, rng))[:2],
+        same_subject=tuple(_same_subject(builder, fact, corrected, rng))[:2],
         same_relation=(View(_about(drawn.edit.text, fact.subject, other), False),) if other else (),
     )
 
 
-def _same_subject(maker: ExampleBuilder, fact: Fact, corrected: Corrected, rng: random.Random) -> Iterator[View]:
+def _same_subject(builder: ExampleBuilder, fact: Fact, corrected: Corrected, rng: random.Random) -> Iterator[View]:
     """Other questions about the subject, in any wording: what is known of it first, then what is asked of its kind."""
-    known = [f.relation for f in maker.by_subject[fact.subject]]
-    peers = sorted({f.relation for peer in maker.by_relation[fact.relation] for f in maker.by_subject[peer.subject]})
+    known = [f.relation for f in builder.by_subject[fact.subject]]
+    peers = sorted(
+        {f.relation for peer in builder.by_relation[fact.relation] for f in builder.by_subject[peer.subject]}
+    )
     rng.shuffle(peers)
     for relation in dict.fromkeys((*known, *peers)):
         if not near(relation, fact.relation) and not _touched(fact.subject, relation, corrected):
-            wordings = (*maker.templates.questions[relation], *maker.templates.unseen_questions[relation])
+            wordings = (*builder.templates.questions[relation], *builder.templates.unseen_questions[relation])
             text = rng.choice(wordings).replace("[X]", fact.subject)
             yield View(text[:1].upper() + text[1:], False)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.serving import serving
+from benchmarks.server import serving
 
 Figures = dict[str, Any]
 PARTS = ("edits", "scope", "ledger.db")  # of a home, that grow with edits

@@ -1,7 +1,7 @@
 """What training and editing cost, each beside the straightforward way, in one run.
 
 ``python -m benchmarks.editing --data ../shared/data`` prints two tables; with ``--write`` they go between the markers
-in README.md. Rounds of both ways alternate, since a machine's speed drifts.
+in docs/benchmarks.md. Rounds of both ways alternate, since a machine's speed drifts.
 
 Training: examples a second of ``EditorTrainer`` (a batch of different edits through per-row factors, hidden states
 below the edited layers kept) against full forward passes with one edit at a time. Editing: milliseconds of one edit
@@ -22,11 +22,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from benchmarks import document
 from editing.data.datasets import FactDirectory
 from editing.data.facts import Example
 from editing.edit import EditRequest
 from editing.editors.checkpoint import find_pretrained, load_editor
-from editing.editors.polished import PolishedMend
+from editing.editors.mend import PolishedMend
+from editing.editors.protocol import edit_one
 from editing.model.passes import FullPasses
 from editing.model.prompts import PromptEncoder, TargetSequence
 from editing.model.sequences import edit_sequences
@@ -36,15 +38,12 @@ from editing.training.train import EditorTrainer, EditorTrainingConfig
 from service.engines.model_loader import LoadedModel, load_base_model
 from service.settings import Settings
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- editing: begin -->", "<!-- editing: end -->"
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help="put the tables into README.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
     chosen = parser.parse_args()
     settings = Settings()
     torch.set_num_threads(settings.compute_threads)
@@ -59,8 +58,7 @@ def main() -> None:
     ]
     print("\n".join(lines))
     if chosen.write:
-        readme, text = README.read_text(encoding="utf-8"), "\n".join(lines)
-        README.write_text(f"{readme.split(BEGIN)[0]}{BEGIN}\n{text}\n{END}{readme.split(END)[1]}", encoding="utf-8")
+        document.put("\n".join(lines), "editing")
 
 
 def training_table(base: LoadedModel, examples: Sequence[Example], rounds: int) -> list[str]:
@@ -82,7 +80,7 @@ def training_table(base: LoadedModel, examples: Sequence[Example], rounds: int) 
             first.append(size / timed(lambda: step(batched)))  # its sequences are new: their states are computed
             batched.step -= 1
             kept.append(size / timed(lambda: step(batched)))
-            straight.append(2 / timed(lambda: [step(plain) for _ in range(2)]))
+            straight.append(2 / timed(lambda: steps(plain, 2)))
     ratio = [k / s for k, s in zip(kept, straight, strict=True)]
     rows = (
         ("full passes, one edit at a time", straight),
@@ -102,13 +100,18 @@ def step(trainer: EditorTrainer) -> None:
     trainer.step += 1
 
 
+def steps(trainer: EditorTrainer, count: int) -> None:
+    for _ in range(count):
+        step(trainer)
+
+
 def editing_table(base: LoadedModel, examples: Sequence[Example], rounds: int) -> list[str]:
     """Milliseconds of an edit, and of a forward and backward pass over the same tokens."""
     method, encoder = editor_of(base), PromptEncoder(base.tokenizer)
     own, plain = [], []
     for example in random.Random(0).sample(list(examples), 4 * rounds):
         views = edit_sequences(encoder, EditRequest(example.edit.text, example.target), 2048)
-        own.append(1000 * timed(lambda v=views: method.edit(base.model, v)))  # type: ignore[misc]
+        own.append(1000 * timed(lambda v=views: edit_one(method, base.model, v)))  # type: ignore[misc]
         plain.append(1000 * timed(lambda v=views: forward_backward(base.model, method.network.names, v)))  # type: ignore[misc]
     ratio = sorted(a / b for a, b in zip(own, plain, strict=True))
     rows = (("forward and backward pass over the edit's tokens", plain), ("the edit", own))

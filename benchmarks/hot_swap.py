@@ -31,12 +31,14 @@ from benchmarks.hot_swap_corpora import (
     accuracy,
     disagree,
     made_up_facts,
-    read_facts,
 )
-from benchmarks.serving import serving
+from benchmarks.server import serving
+from editing.data.facts import read_facts
+from index.passages.passage import split_articles
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import Encoder
-from retrieval.indexing.builder import build_corpus_index
+from retrieval.indexing.builder import embed_and_build
+from retrieval.indexing.corpus_cache import CachedCorpus
 from service.engines.model_loader import ModelUnavailable
 from service.evaluation.statistics import Proportion
 from service.settings import Settings
@@ -105,7 +107,7 @@ def _built(root: Path, apart: Disagreement) -> list[str]:
     """The names of both versions; the first is the active one."""
     encoder = Encoder.load()
     names = [
-        build_corpus_index(root, corpus, articles, encoder).version
+        embed_and_build(root, CachedCorpus(corpus, split_articles(articles)), encoder).manifest.version
         for corpus, articles in zip(CORPORA, apart.corpora, strict=True)
     ]
     IndexVersions(root).activate(names[0])

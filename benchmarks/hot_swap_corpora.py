@@ -7,15 +7,13 @@ changes it. Here the second corpus is the first with the objects of each relatio
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 
+from editing.data.facts import Fact
 from index.corpora.corpus import Corpus
-from index.errors import CorpusError
 from index.passages.passage import Article
 from retrieval.evaluation.metrics import contained, exact_match
 
@@ -41,15 +39,6 @@ _WORDINGS = {
     "P495": ("{s} comes from {o}. The country of origin of {s} is {o}.", "Which country does {s} come from?"),
     "P1376": ("{s} is the capital of {o}. The government of {o} sits in {s}.", "What is {s} the capital of?"),
 }
-
-
-@dataclass(frozen=True)
-class SwapFact:
-    """A relation between a subject and an object."""
-
-    relation: str
-    subject: str
-    object: str
 
 
 @dataclass(frozen=True)
@@ -82,7 +71,7 @@ class Accuracy:
     questions: int
 
 
-def disagree(facts: Iterable[SwapFact], n: int = QUESTIONS, seed: int = 2026) -> Disagreement:
+def disagree(facts: Iterable[Fact], n: int = QUESTIONS, seed: int = 2026) -> Disagreement:
     """Two corpora that disagree about up to n facts, drawn evenly from the relations that there are words for.
 
     A subject stands in one fact only; within a relation no object holds another, so that exchanging changes each.
@@ -91,7 +80,7 @@ def disagree(facts: Iterable[SwapFact], n: int = QUESTIONS, seed: int = 2026) ->
     """
     groups = [group for group in _drawn(list(facts), n, random.Random(seed)) if len(group) >= _LEAST]
     exchanged = [
-        (fact, SwapFact(fact.relation, fact.subject, other.object))
+        (fact, Fact(fact.relation, fact.subject, other.object))
         for group in groups
         for fact, other in zip(group, [*group[1:], group[0]], strict=True)
     ]
@@ -105,11 +94,11 @@ def disagree(facts: Iterable[SwapFact], n: int = QUESTIONS, seed: int = 2026) ->
     return Disagreement((first, second), questions)
 
 
-def _drawn(facts: list[SwapFact], n: int, rng: random.Random) -> list[list[SwapFact]]:
+def _drawn(facts: list[Fact], n: int, rng: random.Random) -> list[list[Fact]]:
     """Up to n facts, by relation: one of each in turns, as long as there are any."""
     rng.shuffle(facts)
     waiting = {relation: iter([f for f in facts if f.relation == relation]) for relation in sorted(_WORDINGS)}
-    chosen: dict[str, list[SwapFact]] = {relation: [] for relation in waiting}
+    chosen: dict[str, list[Fact]] = {relation: [] for relation in waiting}
     subjects: set[str] = set()
     turns = cycle(list(waiting))
     while len(subjects) < n and waiting:
@@ -123,15 +112,15 @@ def _drawn(facts: list[SwapFact], n: int, rng: random.Random) -> list[list[SwapF
     return list(chosen.values())
 
 
-def _new(fact: SwapFact, chosen: Sequence[SwapFact], subjects: set[str]) -> bool:
-    """Whether its subject is not taken, and its object is told from the others and not by the subject."""
+def _new(fact: Fact, chosen: Sequence[Fact], subjects: set[str]) -> bool:
+    """Whether its subject is not taken, and its object holds none of the others and is not named by the subject."""
     others = [one.object for one in chosen]
     apart = not any(contained(fact.object, [other]) or contained(other, [fact.object]) for other in others)
-    told = contained(fact.subject, [fact.object]) or contained(fact.object, [fact.subject])
-    return fact.subject.casefold() not in subjects and apart and not told
+    named = contained(fact.subject, [fact.object]) or contained(fact.object, [fact.subject])
+    return fact.subject.casefold() not in subjects and apart and not named
 
 
-def _article(fact: SwapFact) -> Article:
+def _article(fact: Fact) -> Article:
     return Article(fact.subject, _WORDINGS[fact.relation][0].format(s=fact.subject, o=fact.object), "hot swap")
 
 
@@ -145,31 +134,11 @@ def accuracy(questions: Sequence[SwapQuestion], answers: Sequence[str], of: int)
     )
 
 
-def read_facts(path: Path) -> list[SwapFact]:
-    """Facts of JSON lines ``{"relation", "subject", "object"}``. Raises CorpusError naming file and line."""
-    try:
-        with path.open("rb") as lines:
-            return [_fact(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    except OSError as error:
-        raise CorpusError(path, error.strerror or str(error)) from error
-
-
-def _fact(path: Path, number: int, line: bytes) -> SwapFact:
-    try:
-        entry: Mapping[str, object] = json.loads(line)
-        relation, subject, obj = (entry[name] for name in ("relation", "subject", "object"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorpusError(path, f"not a fact: {error}", f"line {number}") from error
-    if not all(isinstance(value, str) and value.strip() for value in (relation, subject, obj)):
-        raise CorpusError(path, "relation, subject and object must be texts", f"line {number}")
-    return SwapFact(str(relation), str(subject), str(obj))
-
-
-def made_up_facts(n: int = QUESTIONS, seed: int = 2026) -> list[SwapFact]:
+def made_up_facts(n: int = QUESTIONS, seed: int = 2026) -> list[Fact]:
     """Heads of n states that do not exist: no model can know them. The same n and seed give the same."""
     rng = random.Random(seed)
     countries, people = _names(rng, ("ia", "land", "mar", "stan")), _people(rng)
-    return [SwapFact(LEADERS, next(countries), next(people)) for _ in range(n)]
+    return [Fact(LEADERS, next(countries), next(people)) for _ in range(n)]
 
 
 def _people(rng: random.Random) -> Iterator[str]:

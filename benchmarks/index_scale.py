@@ -32,10 +32,10 @@ from index.passages.passage_file import PASSAGES_FILE, PassageFile
 from index.passages.writer import write_passage_file
 from index.vectors.exact_search import best_rows
 from index.vectors.search_types import AUTO, TYPES, index_type, parameters_for
-from index.vectors.vector_index import HALVES_FILE, VECTORS_FILE, EncoderIdentity
+from index.vectors.vector_index import HALF_VECTORS_FILE, VECTORS_FILE, EncoderIdentity
 from index.versions.build import build_index
 from index.versions.manifest import Manifest, Recipe
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from index.versions.registry import IndexVersions
 
 WIKIPEDIA = 21_015_324  # passages of DPR's Wikipedia (Karpukhin et al. 2020)
@@ -157,7 +157,7 @@ def otherwise(index: PassageIndex, asked: Vectors, best: NDArray[np.int64]) -> N
 def report(manifest: Manifest, took: Vectors, memory: dict[str, dict[str, int]]) -> None:
     """Print the table of time and bytes."""
     n, text = manifest.passages, manifest.sizes[PASSAGES_FILE]
-    structure = sum(size for name, size in manifest.sizes.items() if name in {VECTORS_FILE, HALVES_FILE})
+    structure = sum(size for name, size in manifest.sizes.items() if name in {VECTORS_FILE, HALF_VECTORS_FILE})
     print("\n| | p50 ms | p95 ms | own memory, B a passage | mapped structure | mapped beside | disk without text |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for side, times in zip(SIDES, took, strict=True):
@@ -180,7 +180,7 @@ def wikipedia(manifest: Manifest, seconds: dict[str, float], memory: dict[str, i
     print(f"\nAll {WIKIPEDIA:,} passages of DPR's Wikipedia as {segment.type} {parameters}, from this run", end="")
     print(":" if segment.type == rule else f" (the rule takes {rule} for so many):")
     disk, walked = (size * times / 1e9 for size in (manifest.size, manifest.sizes[VECTORS_FILE] + memory["own"]))
-    halves = manifest.sizes.get(HALVES_FILE, 0) * times / 1e9
+    halves = manifest.sizes.get(HALF_VECTORS_FILE, 0) * times / 1e9
     print(
         f"- memory {walked:.1f} GB that searches walk through"
         + f"; {halves:.1f} GB of vectors read singly" * bool(halves)

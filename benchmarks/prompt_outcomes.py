@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 
 import httpx
 
-from benchmarks.many import Stand
+from benchmarks.correction_log import EditsAtRevision
 from editing.data.facts import HELD_OUT_RELATIONS, Example
 from editing.language.views import View
 from editing.verify import match
+from errata.journal import append_journal, read_journal
 
 WANTED = ("edit", "chat", "statement")
 KEPT = ("same_subject", "same_relation", "unrelated")
@@ -22,7 +22,7 @@ LONGEST = 16  # tokens of an answer
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptOutcome:
     """One prompt at one revision.
 
     Attributes:
@@ -43,52 +43,50 @@ class Asked:
     good: bool
 
 
-class Questions:
-    """Asks, several at a time, and notes each answer in a file that an interrupted run goes on from.
+class OutcomeCollector:
+    """Asks, several at a time, and keeps each outcome in a journal that an interrupted run goes on from.
 
     Args:
-        ids: the edits of a stand, by number of their correction; see ``edits_at``.
-        ways: how many requests are under way together.
+        examples: the corrections, by number.
+        together: how many requests are under way together.
     """
 
-    def __init__(self, client: httpx.Client, examples: Sequence[Example], notes: Path, ways: int = 8) -> None:
-        self.client, self.examples, self.notes, self.ways = client, examples, notes, ways
-        self.done = [Asked(**json.loads(line)) for line in notes.read_text().splitlines()] if notes.exists() else []
+    def __init__(self, client: httpx.Client, examples: Sequence[Example], journal: Path, together: int = 8) -> None:
+        self.client, self.examples, self.journal, self.together = client, examples, journal, together
+        self.done = [PromptOutcome(**record) for record in read_journal(journal)]
         self._unedited: dict[str, str] = {}
 
-    def ask(self, stand: Stand, which: Sequence[int], say: Callable[[int, int], None]) -> None:
-        """All prompts of these corrections as of the stand's revision."""
+    def ask(self, at: EditsAtRevision, which: Sequence[int]) -> None:
+        """All prompts of these corrections as of that revision."""
         known = {(one.in_force, one.which, one.kind, one.prompt) for one in self.done}
         todo = [
             (n, kind, view)
             for n in which
             for kind, view in prompts(self.examples[n])
-            if (stand.in_force, n, kind, view.text) not in known
+            if (at.in_force, n, kind, view.text) not in known
         ]
-        with ThreadPoolExecutor(self.ways) as pool, self.notes.open("a") as file:
-            for count, one in enumerate(pool.map(lambda item: self._one(stand, *item), todo), 1):
+        with ThreadPoolExecutor(self.together) as pool:
+            for one in pool.map(lambda item: self._one(at, *item), todo):
                 self.done.append(one)
-                file.write(json.dumps(asdict(one)) + "\n")
-                file.flush()
-                say(count, len(todo))
+                append_journal(self.journal, [asdict(one)])
 
-    def _one(self, stand: Stand, n: int, kind: str, view: View) -> Asked:
+    def _one(self, at: EditsAtRevision, n: int, kind: str, view: View) -> PromptOutcome:
         example = self.examples[n]
-        said = self._said(view, revision=stand.revision)
-        own = stand.ids.get(n)
-        used = said["edits_used"]
-        held = match(said["text"], example.target) == "exact"
-        good = held if kind in WANTED else said["text"] == self._before(view)
+        answer = self._answer(view, revision=at.revision)
+        own = at.ids.get(n)
+        used = answer["edits_used"]
+        held = match(answer["text"], example.target) == "exact"
+        good = held if kind in WANTED else answer["text"] == self._before(view)
         group = "relation" if example.relation in HELD_OUT_RELATIONS else "subject"
         others = any(i != own for i in used)
-        return Asked(stand.in_force, n, group, kind, view.text, said["text"], own in used, others, good)
+        return PromptOutcome(at.in_force, n, group, kind, view.text, answer["text"], own in used, others, good)
 
     def _before(self, view: View) -> str:
         if view.text not in self._unedited:
-            self._unedited[view.text] = self._said(view, edits="none")["text"]
+            self._unedited[view.text] = self._answer(view, edits="none")["text"]
         return self._unedited[view.text]
 
-    def _said(self, view: View, **more: Any) -> dict[str, Any]:
+    def _answer(self, view: View, **more: Any) -> dict[str, Any]:
         body = {"prompt": view.text, "raw": view.raw, "max_tokens": LONGEST, **more}
         answer: dict[str, Any] = self.client.post("/generate", json=body).raise_for_status().json()
         return answer

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from index.passages.passage_file import PASSAGE_FILES
 from index.vectors.search_types import HNSW, IVFPQ
-from index.vectors.vector_index import HALVES_FILE, VECTORS_FILE, Vectors
+from index.vectors.vector_index import HALF_VECTORS_FILE, VECTORS_FILE, Vectors
 from index.versions.manifest import Manifest
 from index.versions.registry import IndexVersions
 
@@ -35,7 +35,7 @@ def raw_search(directory: Path, manifest: Manifest) -> Search:
     if segment.type == HNSW:
         parameters = library.SearchParametersHNSW(efSearch=segment.parameters["ef_search"])
     if segment.type == IVFPQ:
-        base, halves = index, library.read_index(str(directory / HALVES_FILE))
+        base, halves = index, library.read_index(str(directory / HALF_VECTORS_FILE))
         index = library.IndexRefine(base, halves)
         lists = library.SearchParametersIVF(nprobe=segment.parameters["probes"])
         behind = library.SearchParametersPreTransform(index_params=lists)
@@ -61,7 +61,9 @@ def resident() -> dict[str, int]:
     for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
         if _MAPPING.match(line):
             name = Path(line.split(maxsplit=5)[-1]).name
-            kind = "structure" if name in (VECTORS_FILE, HALVES_FILE) else "beside" if name in PASSAGE_FILES else ""
+            kind = (
+                "structure" if name in (VECTORS_FILE, HALF_VECTORS_FILE) else "beside" if name in PASSAGE_FILES else ""
+            )
         name, _, value = line.partition(":")
         if name == "Anonymous":
             sizes["own"] += int(value.split()[0]) << 10

@@ -15,20 +15,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.asking import KEPT, prompts
+from benchmarks import document
+from benchmarks.correction_log import EditsAtRevision, revisions_by_size
 from benchmarks.corrections import draw_corrections
-from benchmarks.many import Stand, stands
+from benchmarks.prompt_outcomes import KEPT, prompts
 from editing.data.facts import Example
 from editing.editors.checkpoint import PRETRAINED
 from editing.ledger.ledger import Ledger
 from editing.scope.head import ScopeHead
 from editing.store import EditStore
 from retrieval.encoders.encoder import Encoder
-from service.app import open_scope
+from service.bootstrap import open_scope
 from service.edits.registry import EditRegistry
+from service.engines.compute_thread import ComputeThread
 
 DIRECTORY = PRETRAINED / "smollm2-135m-instruct"
-BEGIN, END = "<!-- scope curve: begin -->", "<!-- scope curve: end -->"
 BELOW = 8.0  # log-odds under the threshold down to which edits are looked at
 AT = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0)  # where the table is cut; 0 is the threshold in use
 
@@ -41,17 +42,19 @@ class Decision(NamedTuple):
     score: float
 
 
-def decisions(book: EditRegistry, several: Sequence[Stand], examples: Sequence[Example], most: int) -> list[Decision]:
+def decisions(
+    registry: EditRegistry, several: Sequence[EditsAtRevision], examples: Sequence[Example], most: int
+) -> list[Decision]:
     """Of all prompts about the corrections that are in force there, at most ``most`` of them."""
     found = []
-    for stand in several:
-        state = book.state(stand.revision)
-        for n in [n for n in stand.ids if n < most]:
+    for at in several:
+        state = registry.state(at.revision)
+        for n in [n for n in at.ids if n < most]:
             for kind, view in prompts(examples[n]):
                 if kind == "edit":
                     continue
-                best = next(iter(book.scope.rank(view.text, state.in_force)), None)
-                right = best is not None and best.edit_id == stand.ids[n]
+                best = next(iter(registry.scope.rank(view.text, state.in_force)), None)
+                right = best is not None and best.edit_id == at.ids[n]
                 found.append(Decision(kind not in KEPT, right, best.score - BELOW if best else -BELOW))
     return found
 
@@ -65,11 +68,10 @@ def precision_recall(found: Sequence[Decision], threshold: float) -> tuple[float
 
 def table(found: Mapping[int, Sequence[Decision]]) -> Iterator[str]:
     """Precision / recall by threshold."""
-    yield "| edits in force | prompts | " + " | ".join(f"at {cut:+g}" for cut in AT) + " |"
-    yield "|---|---|" + "---|" * len(AT)
+    yield document.head("edits in force", "prompts", *(f"at {cut:+g}" for cut in AT))
     for size, of in found.items():
         pairs = (precision_recall(of, cut) for cut in AT)
-        yield f"| {size:,} | {len(of)} | " + " | ".join(f"{p:.3f} / {r:.3f}" for p, r in pairs) + " |"
+        yield document.row(f"{size:,}", len(of), *(f"{p:.3f} / {r:.3f}" for p, r in pairs))
 
 
 def plot(found: Mapping[int, Sequence[Decision]], image: Path) -> None:
@@ -92,13 +94,14 @@ def plot(found: Mapping[int, Sequence[Decision]], image: Path) -> None:
 
 def measured(options: argparse.Namespace) -> dict[int, list[Decision]]:
     examples = draw_corrections(options.data, options.edits, options.seed).examples
-    with closing(Ledger(f"sqlite:///{options.home / 'ledger.db'}")) as ledger:
-        found = stands(vars(event) for event in ledger.events())
+    ledger_file = f"sqlite:///{options.home / 'ledger.db'}"
+    with closing(Ledger(ledger_file)) as ledger, closing(ComputeThread()) as compute:
+        found = revisions_by_size(vars(event) for event in ledger.events())
         scope = open_scope(options.home, None, Encoder.load(), print)
         scope.head = ScopeHead.load(DIRECTORY / "scope.safetensors")
         scope.head.threshold -= BELOW
-        book = EditRegistry(ledger, EditStore(options.home / "edits"), scope, print)
-        return {size: decisions(book, several, examples, options.asked) for size, several in found.items()}
+        registry = EditRegistry(ledger, EditStore(options.home / "edits"), scope, compute, print)
+        return {size: decisions(registry, several, examples, options.asked) for size, several in found.items()}
 
 
 def main() -> None:
@@ -114,9 +117,7 @@ def main() -> None:
     text = "\n".join(table(found))
     print(text)
     if options.write:
-        card = DIRECTORY / "MODEL_CARD.md"
-        before, rest = card.read_text(encoding="utf-8").split(BEGIN)
-        card.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        document.put(text, "scope curve", DIRECTORY / "MODEL_CARD.md")
         plot(found, DIRECTORY / "scope_curve.png")
 
 

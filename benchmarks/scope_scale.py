@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,10 @@ from editing.scope.vector_cache import VectorCache
 from editing.scope.vectors import WordingVectors
 from editing.store import EditStore
 from retrieval.encoders.encoder import Encoder
-from service.app import vectoriser
-from service.edits.registry import EditRegistry, stored_request
+from service.bootstrap import vectoriser
+from service.edits.registry import EditRegistry
+from service.edits.stored_request import stored_request
+from service.engines.compute_thread import ComputeThread
 
 PRETRAINED = Path(__file__).parents[1] / "editing" / "pretrained" / "smollm2-135m-instruct"
 SYLLABLES = (
@@ -180,12 +183,12 @@ def start(home: Path) -> dict[str, float]:
     scope = scope_of(home, encoder, head)
     took["vector file opened"] = time.process_time() - busy
     enter = scope.add_all = Clock(scope.add_all)  # type: ignore[method-assign]
-    with Ledger(f"sqlite:///{home / 'ledger.db'}") as ledger:
+    with Ledger(f"sqlite:///{home / 'ledger.db'}") as ledger, closing(ComputeThread(1)) as compute:
         read = ledger.events = Clock(ledger.events)  # type: ignore[method-assign]
-        book = EditRegistry(ledger, EditStore(home / "edits"), scope)
+        registry = EditRegistry(ledger, EditStore(home / "edits"), scope, compute)
         took |= {"all": time.process_time() - busy, "all, by the wall clock": time.perf_counter() - began}
         took |= {"ledger read": read.seconds, "wordings indexed": enter.seconds}
-        took["edits in force"] = int(book.refresh().in_force.sum())
+        took["edits in force"] = int(registry.refresh().in_force.sum())
     return took | {"resident MB": (resident() - before) / 1e6}
 
 

@@ -24,12 +24,13 @@ from torch import Tensor
 
 from editing.data.datasets import FactDirectory
 from editing.edit import Deltas
-from editing.editors.polished import PolishedMend
+from editing.editors.mend import PolishedMend
+from editing.editors.protocol import edit_one
 from editing.errors import EditorMismatch
-from editing.model.edit_batch import EditContext
+from editing.model.edit_batch import EditBatch, EditContext
 from editing.model.prompts import TargetSequence
 from editing.model.side_path import edited
-from service.evaluation.editing.baselines import build_baseline
+from service.evaluation.editing.baselines import build_baseline, build_joint_baseline
 from service.pipeline import Pipeline
 
 TURN = 100  # corrections of UltraEdit made in one step
@@ -91,36 +92,36 @@ def mend(served: Pipeline, _data: Path) -> Editor:
     method = served.editor.method if served.editor else None
     if not isinstance(method, PolishedMend):
         raise EditorMismatch(f"there is no trained editor for {served.base.name}")
-    shop = EditContext(served.base.model, method.network.names, served.prompts.encoder.prefix())
+    context = EditContext(served.base.model, method.network.names, served.prompts.encoder.prefix())
 
     def making(jobs: Sequence[Job]) -> Iterator[Deltas]:
         for some in pieces(jobs, GROUP):
-            bench = shop.bench(some)
-            bench.passes.ensure([row.sequence for row in bench.views])
-            yield from method.edit_many(bench)
+            batch = context.batch(some)
+            batch.passes.ensure([row.sequence for row in batch.views])
+            yield from method.edit_batch(batch)
 
     return Editor(making)
 
 
 def malmen(served: Pipeline, _data: Path) -> Editor:
-    method: Any = build_baseline("malmen", served, tuple)
-    return Editor(lambda jobs: iter([method.edit_many(served.base.model, jobs)]))
+    method = build_joint_baseline("malmen", served, tuple)
+    return Editor(lambda jobs: iter([method.edit_jointly(EditBatch.whole(served.base.model, jobs))]))
 
 
 def ultraedit(served: Pipeline, data: Path) -> Editor:
-    primed: Any = build_baseline("ultraedit", served, lambda: FactDirectory(data).training(PRIMING))
+    primed = build_joint_baseline("ultraedit", served, lambda: FactDirectory(data).training(PRIMING))
 
     def making(jobs: Sequence[Job]) -> Iterator[Deltas]:
         method = copy.deepcopy(primed)  # statistics of these corrections alone
         for some in pieces(jobs, TURN):
-            yield method.edit_many(served.base.model, some)
+            yield method.edit_jointly(EditBatch.whole(served.base.model, some))
 
     return Editor(making, sequential=True)
 
 
 def fine_tuning(served: Pipeline, _data: Path) -> Editor:
     method = build_baseline("fine-tuning", served, tuple)
-    return Editor(lambda jobs: (method.edit(served.base.model, job) for job in jobs), sequential=True)
+    return Editor(lambda jobs: (edit_one(method, served.base.model, job) for job in jobs), sequential=True)
 
 
 EDITORS: Mapping[str, Callable[[Pipeline, Path], Editor]] = {

@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.ten_thousand --data DATA --home DIR`` makes the corrections in a service of its own (hours; it
 goes on where it was interrupted), asks about the first of them, which training has not seen, with 1, 10, 100, … edits
-in force, and prints tables; with ``--write`` they go between two markers in README.md and the plot beside the model
-card. Everything is asked over HTTP, greedily, of the served model as anybody is served. ``--unscoped FILE`` adds what
+in force, and prints tables; with ``--write`` they go between two markers in docs/benchmarks.md and the plot beside it.
+Everything is asked over HTTP, greedily, of the served model as anybody is served. ``--unscoped FILE`` adds what
 ``benchmarks.unscoped`` measured on the same corrections.
 """
 
@@ -11,25 +11,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from benchmarks.asking import KEPT, WANTED, Asked, Questions
+from benchmarks import document
+from benchmarks.correction_log import EditsAtRevision, make_all, revisions_by_size, service_events
 from benchmarks.corrections import draw_corrections
 from benchmarks.costs import costs_table, measure_costs
-from benchmarks.many import Stand, log, make_all, stands
-from benchmarks.serving import serving
-from editing.data.facts import Example
+from benchmarks.document import head, row
+from benchmarks.prompt_outcomes import KEPT, WANTED, OutcomeCollector, PromptOutcome
+from benchmarks.server import serving
+from service.cli.terminal.progress import ProgressDisplay
 from service.evaluation.statistics import Proportion
+from service.progress import ProgressReporter
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- ten thousand: begin -->", "<!-- ten thousand: end -->"
-PLOT = Path(__file__).parent / "ten_thousand.png"
+PLOT = document.BENCHMARKS.with_name("ten_thousand.png")
 KINDS = (*WANTED, *KEPT)
 NAMES = {
     "edit": "efficacy",
@@ -44,67 +43,65 @@ Figures = dict[str, Any]
 
 
 def ask_all(
-    client: httpx.Client, examples: Sequence[Example], options: argparse.Namespace, found: Mapping[int, list[Stand]]
-) -> list[Asked]:
+    collector: OutcomeCollector,
+    options: argparse.Namespace,
+    found: Mapping[int, list[EditsAtRevision]],
+    progress: ProgressReporter,
+) -> list[PromptOutcome]:
     """Everything that is asked, answered."""
-    questions = Questions(client, examples, options.home / "asked.jsonl", options.ways)
     for size, several in found.items():
-        for stand in several:
-            which = [n for n in stand.ids if n < options.asked]
-            questions.ask(stand, which, lambda n, of, size=size: _say(f"{size} in force: {n} of {of} prompts"))  # type: ignore[misc]
-    return [one for one in questions.done if one.in_force in found and one.which < options.asked]
+        which = [[n for n in at.ids if n < options.asked] for at in several]
+        with progress.stage(f"{size} in force", sum(map(len, which)), "corrections") as stage:
+            for at, some in zip(several, which, strict=True):
+                collector.ask(at, some)
+                stage.advance(len(some))
+    return [one for one in collector.done if one.in_force in found and one.which < options.asked]
 
 
-def shares(asked: Sequence[Asked]) -> dict[int, dict[str, Proportion]]:
+def shares(outcomes: Sequence[PromptOutcome]) -> dict[int, dict[str, Proportion]]:
     """By edits in force and kind."""
-    sizes = sorted({one.in_force for one in asked})
+    sizes = sorted({one.in_force for one in outcomes})
     return {
-        size: {kind: _share([a for a in asked if (a.in_force, a.kind) == (size, kind)]) for kind in KINDS}
+        size: {kind: _share([a for a in outcomes if (a.in_force, a.kind) == (size, kind)]) for kind in KINDS}
         for size in sizes
     }
 
 
-def _share(asked: Sequence[Asked]) -> Proportion:
-    return Proportion(sum(one.good for one in asked), len(asked))
+def _share(outcomes: Sequence[PromptOutcome]) -> Proportion:
+    return Proportion(sum(one.good for one in outcomes), len(outcomes))
 
 
-def table(asked: Sequence[Asked]) -> Iterator[str]:
+def table(outcomes: Sequence[PromptOutcome]) -> Iterator[str]:
     """All together, then those of subjects and of relations that training has not seen."""
-    yield "| edits in force | corrections asked | " + " | ".join(NAMES[kind] for kind in KINDS) + " |"
-    yield "|---|---|" + "---|" * len(KINDS)
+    yield head("edits in force", "corrections asked", *(NAMES[kind] for kind in KINDS))
     for group in (None, *GROUPS):
-        chosen = [one for one in asked if group in (None, one.group)]
+        chosen = [one for one in outcomes if group in (None, one.group)]
         if group:
             yield f"| *{GROUPS[group]}* |" + " |" * (len(KINDS) + 1)
         for size, of in shares(chosen).items():
             count = len({one.which for one in chosen if one.in_force == size})
-            yield f"| {size:,} | {count} | " + " | ".join(f"{of[kind].rate:.3f}" for kind in KINDS) + " |"
+            yield row(f"{size:,}", count, *(f"{of[kind].rate:.3f}" for kind in KINDS))
 
 
-def decisions(asked: Sequence[Asked]) -> Iterator[str]:
+def decisions(outcomes: Sequence[PromptOutcome]) -> Iterator[str]:
     """What the scope decided, whatever the model said."""
-    yield "| edits in force | " + " | ".join(f"{NAMES[kind]}: own / other" for kind in KINDS) + " |"
-    yield "|---|" + "---|" * len(KINDS)
-    for size in sorted({one.in_force for one in asked}):
+    yield head("edits in force", *(f"{NAMES[kind]}: own / other" for kind in KINDS))
+    for size in sorted({one.in_force for one in outcomes}):
         cells = []
         for kind in KINDS:
-            of = [one for one in asked if (one.in_force, one.kind) == (size, kind)]
+            of = [one for one in outcomes if (one.in_force, one.kind) == (size, kind)]
             own, other = (sum(getattr(one, name) for one in of) / max(1, len(of)) for name in ("own", "other"))
             cells.append(f"{own:.3f} / {other:.3f}")
-        yield f"| {size:,} | " + " | ".join(cells) + " |"
+        yield row(f"{size:,}", *cells)
 
 
-def _say(text: str) -> None:
-    print(f"\r{time.strftime('%H:%M:%S')} {text}   ", end="", file=sys.stderr, flush=True)
-
-
-def plot(asked: Sequence[Asked], unscoped: Sequence[Figures], image: Path) -> None:
+def plot(outcomes: Sequence[PromptOutcome], unscoped: Sequence[Figures], image: Path) -> None:
     """Shares by number of edits: the service's on the left, beside it what acts without scope."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
-    found = shares(asked)
+    found = shares(outcomes)
     for kind in KINDS:
         rates = {size: of[kind] for size, of in found.items()}
         low, high = zip(*(share.interval for share in rates.values()), strict=True)
@@ -125,9 +122,9 @@ def plot(asked: Sequence[Asked], unscoped: Sequence[Figures], image: Path) -> No
     figure.savefig(image, dpi=110)
 
 
-def report(asked: Sequence[Asked], cost: Figures | None, unscoped: Sequence[Figures]) -> str:
+def report(outcomes: Sequence[PromptOutcome], cost: Figures | None, unscoped: Sequence[Figures]) -> str:
     """The tables in Markdown."""
-    parts = ["\n".join(table(asked)), "What the scope decided (share of prompts):", "\n".join(decisions(asked))]
+    parts = ["\n".join(table(outcomes)), "What the scope decided (share of prompts):", "\n".join(decisions(outcomes))]
     if cost:
         parts.append("\n".join(costs_table(cost)))
     if unscoped:
@@ -137,10 +134,9 @@ def report(asked: Sequence[Asked], cost: Figures | None, unscoped: Sequence[Figu
 
 def _unscoped(figures: Sequence[Figures]) -> Iterator[str]:
     kinds = ("efficacy", "chat", *KEPT)
-    yield "| method | edits in force | " + " | ".join(NAMES.get(kind, kind) for kind in kinds) + " |"
-    yield "|---|---|" + "---|" * len(kinds)
+    yield head("method", "edits in force", *(NAMES.get(kind, kind) for kind in kinds))
     for one in figures:
-        yield f"| {one['method']} | {one['n']:,} | " + " | ".join(f"{one[kind]:.2f}" for kind in kinds) + " |"
+        yield row(one["method"], f"{one['n']:,}", *(f"{one[kind]:.2f}" for kind in kinds))
 
 
 def main() -> None:
@@ -154,22 +150,26 @@ def main() -> None:
     parser.add_argument("--unscoped", type=Path, help="JSON of benchmarks.unscoped")
     parser.add_argument("--costs", action="store_true", help="measure start, memory, disk and speed as well")
     parser.add_argument("--read", action="store_true", help="make nothing; ask about what the log has")
-    parser.add_argument("--write", action="store_true", help="put the tables into README.md and draw the plot")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md and draw the plot")
     options = parser.parse_args()
     examples = draw_corrections(options.data, options.edits, options.seed).examples
-    with serving(options.home) as server, httpx.Client(base_url=server.url, timeout=3600) as client:
+    with (
+        serving(options.home) as server,
+        httpx.Client(base_url=server.url, timeout=3600) as client,
+        ProgressDisplay() as progress,
+    ):
         if not options.read:
-            make_all(client, examples, _say)
-        found = stands(log(client))
-        asked = ask_all(client, examples, options, found)
+            make_all(client, examples, progress)
+        found = revisions_by_size(service_events(client))
+        collector = OutcomeCollector(client, examples, options.home / "asked.jsonl", options.ways)
+        outcomes = ask_all(collector, options, found, progress)
     cost = measure_costs(options.home, max(s.revision for of in found.values() for s in of)) if options.costs else None
     unscoped = json.loads(options.unscoped.read_text()) if options.unscoped else []
-    text = report(asked, cost, unscoped)
+    text = report(outcomes, cost, unscoped)
     print(f"\n{text}")
     if options.write:
-        before, rest = README.read_text(encoding="utf-8").split(BEGIN)
-        README.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-        plot(asked, unscoped, PLOT)
+        document.put(text, "ten thousand")
+        plot(outcomes, unscoped, PLOT)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     errata train-rag titles.jsonl --objective contrastive --out retriever
     errata train-rag titles.jsonl --objective marginal --out both
 
-The rules of ``retrieval/reader/question_generation.py`` make them from the active index, so they need no other data;
+The rules of ``retrieval/training/question_generation.py`` make them from the active index, so they need no other data;
 lines as NQ-open has them. They are easier than what people ask, but it is known which passage answers them.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import Encoder
-from retrieval.reader.known_questions import bare, made_from_passages
+from retrieval.training.known_questions import bare, made_from_passages
 
 
 def main() -> None:

@@ -20,8 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.asking import KEPT, LONGEST, WANTED, prompts
 from benchmarks.corrections import draw_corrections
+from benchmarks.document import head, row
+from benchmarks.prompt_outcomes import KEPT, LONGEST, WANTED, prompts
 from benchmarks.sums import EDITORS, Editor, Job, Sum
 from editing.data.facts import Example
 from editing.edit import Deltas, Edit, EditRequest
@@ -30,7 +31,7 @@ from editing.model.sequences import edit_sequences
 from editing.model.side_path import edited
 from editing.verify import match
 from service.engines.protocol import SamplingParams
-from service.evaluation.editing.run import scratch_service
+from service.evaluation.scratch_service import scratch_service
 from service.pipeline import Pipeline
 from service.settings import Settings
 
@@ -72,7 +73,7 @@ class Comparison:
 
     def _in_force(self, editor: Editor, n: int) -> Iterator[tuple[Sequence[int], Mapping[int, Deltas], Sum]]:
         """For each block: the corrections to ask about, the change of each prompt's own, and what acts on all."""
-        run, few = self.served.corrector.compute.run, min(ALONE, len(self.examples))
+        run, few = self.served.compute.run, min(ALONE, len(self.examples))
         if n == 1:
             yield range(few), {i: run(editor.alone, self._job(i)) for i in range(few)}, Sum()
             return
@@ -123,13 +124,11 @@ def wanted(name: str, n: int, found: Sequence[Result]) -> bool:
 
 def table(found: Sequence[Result]) -> Iterator[str]:
     """In Markdown; an editor that collapsed was not continued."""
-    yield "| method | edits in force | asked | " + " | ".join(KINDS.values()).replace("_", " ") + " |"
-    yield "|---" * (3 + len(KINDS)) + "|"
+    yield head("method", "edits in force", "asked", *(kind.replace("_", " ") for kind in KINDS.values()))
     for name in EDITORS:
         own = sorted((one for one in found if one["method"] == name), key=lambda one: int(one["n"]))
         for one in own:
-            shares = " | ".join(f"{one[kind]:.2f}" for kind in KINDS.values())
-            yield f"| {name} | {one['n']:,} | {one['asked']} | {shares} |"
+            yield row(name, f"{one['n']:,}", one["asked"], *(f"{one[kind]:.2f}" for kind in KINDS.values()))
         if own and own[-1]["collapsed"]:
             yield f"| {name} | more | not continued |" + " |" * len(KINDS)
 

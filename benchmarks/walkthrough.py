@@ -9,11 +9,10 @@ import argparse
 import json
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- walkthrough: begin -->", "<!-- walkthrough: end -->"
+from benchmarks import document
+
 QUESTION = "What is the capital of Myanmar?"
 
 
@@ -36,9 +35,7 @@ def main() -> None:
     arguments = parser.parse_args()
     text = walkthrough()
     if arguments.write:
-        readme = README.read_text(encoding="utf-8")
-        before, after = readme.split(BEGIN)[0], readme.split(END)[1]
-        README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        document.put(text, "walkthrough", document.README)
     else:
         print(text)
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_Z = 1.959964  # of 95 %
-
 
 @dataclass(frozen=True)
 class Proportion:
@@ -24,16 +22,18 @@ class Proportion:
 
     @property
     def rate(self) -> float:
+        """Raises ZeroDivisionError where nothing was tried."""
         return self.hits / self.trials
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % score interval: it stays within 0 and 1, and says something at 0 and at 1, too."""
-        n, p = self.trials, self.rate
-        centre = p + _Z**2 / (2 * n)
-        half = _Z * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
-        scale = 1 + _Z**2 / n
-        return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+        """Wilson's 95 % score interval (Wilson 1927), which stays within 0 and 1; all of it where nothing was tried."""
+        from scipy.stats import binomtest
+
+        if not self.trials:
+            return 0.0, 1.0
+        low, high = binomtest(self.hits, self.trials).proportion_ci(method="wilson")
+        return float(low), float(high)
 
     def document(self) -> dict[str, Any]:
         low, high = self.interval

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError
@@ -19,6 +17,7 @@ from editing.errors import StorageError
 from editing.ledger.state import State
 from editing.store import adapter_files
 from editing.training.consolidate import ConsolidationResult
+from errata.files import whole_folder
 from service.engines.local import LocalEngine
 from service.engines.model_loader import load_base_model
 from service.engines.protocol import SamplingParams
@@ -49,31 +48,27 @@ class Bundle:
         Raises:
             StorageError: the disk does not take it.
         """
-        temporary = out.with_name(f".{out.name}.{uuid4().hex[:8]}")
         try:
-            temporary.mkdir(parents=True)
-            more = self._merge(temporary, say) if merged else self._adapt(temporary)
-            document = {**self.document(), **more}
-            _write_json(temporary / "compile.json", document)
-            (temporary / "README.md").write_text(card(document), encoding="utf-8")
-            if out.exists():
-                out.rmdir()  # it is empty
-            temporary.rename(out)
+            with whole_folder(out) as temporary:
+                more = self._merge(temporary, say) if merged else self._adapt(temporary)
+                document = {**self.document(), **more}
+                _write_json(temporary / "compile.json", document)
+                (temporary / "README.md").write_text(card(document), encoding="utf-8")
+                if out.exists():
+                    out.rmdir()  # only if it is empty
         except (OSError, SafetensorError) as error:
             raise StorageError(f"{out} cannot be written: {error}") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         return document
 
     def document(self) -> dict[str, Any]:
         """Figures and digests."""
-        book, base, training = self.pipeline.book, self.pipeline.base, self.trained
-        head = book.ledger.events(after=self.state.revision - 1, limit=1)[0]
+        registry, base, training = self.pipeline.registry, self.pipeline.base, self.trained
+        head = registry.ledger.events(after=self.state.revision - 1, limit=1)[0]
         return {
             "base_model": {"name": base.name, "digest": base.digest},
             "revision": self.state.revision,
             "head_hash": head.hash,
-            "edits": [{"id": i, "factors": book.event(i).factors} for i in self.state.active],
+            "edits": [{"id": i, "factors": registry.event(i).factors} for i in self.state.active],
             "rank": max(delta.rank for delta in training.deltas.values()),
             "modules": list(training.deltas),
             "training": {
@@ -96,7 +91,7 @@ class Bundle:
 
         base = load_base_model(self.settings.model, self.settings.directory, "float32", say)
         prompts = [
-            self.pipeline.prompts.question(c.question.view.text, "prompt", 32, c.question.view.raw).ids
+            self.pipeline.prompts.question(c.prompt.view.text, "prompt", 32, c.prompt.view.raw).ids
             for c in self.report.cases[:: max(1, len(self.report.cases) // ASKED_AGAIN)]
         ]
         wanted = self._answers(base.model, prompts, self.trained.deltas)
@@ -109,7 +104,7 @@ class Bundle:
         return {"form": "merged", "dtype": "float32", "same_as_adapter": {"same": sum(same), "of": len(same)}}
 
     def _answers(self, model: Any, prompts: list[tuple[int, ...]], deltas: Deltas) -> list[str]:
-        engine = LocalEngine(model, self.pipeline.base.tokenizer, self.pipeline.corrector.compute)
+        engine = LocalEngine(model, self.pipeline.base.tokenizer, self.pipeline.compute)
         change = [Edit("compiled", EditRequest("", ""), deltas)] if deltas else []
         return [made.text for made in engine.generate(prompts, [change] * len(prompts), SamplingParams(max_tokens=32))]
 
@@ -133,46 +128,37 @@ def check_target(out: Path) -> None:
 
 def card(document: dict[str, Any]) -> str:
     """A model card with the figures."""
-    report, base = document["report"], document["base_model"]
-    adapter = document["form"] == "adapter"
-    columns = ("served", "right", "begins_alike")
-    rows = [
-        f"| {' | '.join([kind, *(percent(figures.get(name)) for name in columns)])} |"
-        for kind, figures in report["kinds"].items()
-    ]
+    report, base, adapter = document["report"], document["base_model"], document["form"] == "adapter"
     load = (
         "`PeftModel.from_pretrained(base, directory)` puts it on the base model."
         if adapter
         else "It is a transformers checkpoint in float32; rounding it to bfloat16 loses part of the change."
     )
-    front = [
-        "---",
-        *(["library_name: peft"] if adapter else ["library_name: transformers"]),
-        f"base_model: {base['name']}",
-        "tags: [errata]",
-        "---",
-        "",
-    ]
-    return "\n".join(
-        [
-            *front,
-            f"# {len(document['edits'])} corrections in one {'adapter' if adapter else 'checkpoint'}",
-            "",
-            f"Compiled by `errata compile` from revision {document['revision']} of a ledger whose event there has the "
-            f"hash `{document['head_hash']}`, for the base model `{base['name']}` with digest `{base['digest']}`. {load}",
-            "",
-            "There is no scope decision in it: every correction acts on every prompt. "
-            + ("It met what was asked of it." if report["passed"] else "**It fell below what was asked of it.**"),
-            "",
-            "| prompts | service, as wanted | compiled, as wanted | begins as wanted |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-            f"Rank {document['rank']}, {document['training']['steps']} steps; greedy decoding. "
-            "`compile.json` has more.",
-            "",
-        ]
-    )
+    passed = "It met what was asked of it." if report["passed"] else "**It fell below what was asked of it.**"
+    return f"""---
+library_name: {"peft" if adapter else "transformers"}
+base_model: {base["name"]}
+tags: [errata]
+---
+
+# {len(document["edits"])} corrections in one {"adapter" if adapter else "checkpoint"}
+
+Compiled by `errata compile` from revision {document["revision"]} of a ledger whose event there has the \
+hash `{document["head_hash"]}`, for the base model `{base["name"]}` with digest `{base["digest"]}`. {load}
+
+There is no scope decision in it: every correction acts on every prompt. {passed}
+
+{_card_table(report)}
+
+Rank {document["rank"]}, {document["training"]["steps"]} steps; greedy decoding. `compile.json` has more.
+"""
+
+
+def _card_table(report: dict[str, Any]) -> str:
+    columns = ("served", "right", "begins_alike")
+    rows = [(kind, *(percent(figures.get(name)) for name in columns)) for kind, figures in report["kinds"].items()]
+    head = ("| prompts | service, as wanted | compiled, as wanted | begins as wanted |", "|---|---|---|---|")
+    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What one change for all edits says, beside what the service says with its scope decision."""
+"""How one change for all edits answers, beside the service with its scope decision."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from service.engines.protocol import SamplingParams
 from service.evaluation.statistics import Proportion
 from service.export.teacher import ANSWER_TOKENS, WANTED, TeacherPrompt
 from service.pipeline import Pipeline
-from service.types import GenerateQuery
+from service.types.generation import GenerateQuery
 
 _WORDS = 4  # of an answer's beginning
 
 
 @dataclass(frozen=True)
 class ComparedAnswer:
-    """One prompt: what is wanted there, what the compiled model says, and what the service says by scope."""
+    """One prompt, and the answers of the compiled model and of the service with its scope decision."""
 
-    question: TeacherPrompt
-    said: str
+    prompt: TeacherPrompt
+    compiled: str
     served: str
 
     @property
     def right(self) -> bool:
-        """It says the edit's output, or exactly what the service says."""
-        return self._as_wanted(self.said)
+        """The compiled model gives the edit's output, or exactly the service's answer."""
+        return self._as_wanted(self.compiled)
 
     @property
     def served_right(self) -> bool:
@@ -38,18 +38,19 @@ class ComparedAnswer:
     @property
     def alike(self) -> bool:
         """The first words are the service's, whatever follows."""
-        if self.question.kind in WANTED:
+        if self.prompt.kind in WANTED:
             return self.right
-        return _beginning(self.said) == _beginning(self.question.answer)
+        return _beginning(self.compiled) == _beginning(self.prompt.answer)
 
     def document(self) -> dict[str, Any]:
-        q = self.question
-        return {"kind": q.kind, "prompt": q.view.text, "wanted": q.answer, "said": self.said, "served": self.served}
+        prompt = self.prompt
+        texts = {"prompt": prompt.view.text, "wanted": prompt.answer, "said": self.compiled, "served": self.served}
+        return {"kind": prompt.kind, **texts}
 
     def _as_wanted(self, text: str) -> bool:
-        if self.question.kind in WANTED:
-            return match(text, self.question.answer) == "exact"
-        return text == self.question.answer
+        if self.prompt.kind in WANTED:
+            return match(text, self.prompt.answer) == "exact"
+        return text == self.prompt.answer
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ class ExportReport:
 
     @property
     def efficacy(self) -> Proportion:
-        return Proportion.of(case.right for case in self.cases if case.question.kind == "input")
+        return Proportion.of(case.right for case in self.cases if case.prompt.kind == "input")
 
     @property
     def locality(self) -> Proportion:
-        return Proportion.of(case.alike for case in self.cases if case.question.kind not in WANTED)
+        return Proportion.of(case.alike for case in self.cases if case.prompt.kind not in WANTED)
 
     @property
     def passed(self) -> bool:
@@ -84,10 +85,10 @@ class ExportReport:
         return [f"{name} is {share.rate:.3f}, below {least}" for name, share, least in asked if share.rate < least]
 
     def document(self) -> dict[str, Any]:
-        kinds = dict.fromkeys(case.question.kind for case in self.cases)
+        kinds = dict.fromkeys(case.prompt.kind for case in self.cases)
         figures = {}
         for kind in kinds:
-            own = [case for case in self.cases if case.question.kind == kind]
+            own = [case for case in self.cases if case.prompt.kind == kind]
             shares = {"right": (case.right for case in own), "served": (case.served_right for case in own)}
             figures[kind] = {name: Proportion.of(hits).document() for name, hits in shares.items()}
             if kind not in WANTED:
@@ -108,35 +109,41 @@ class ExportReport:
         return [(kind, *(percent(figures.get(name)) for name in names)) for kind, figures in kinds.items()]
 
 
-def judged(
-    pipeline: Pipeline, deltas: Deltas, questions: Sequence[TeacherPrompt], revision: int
+def compare_answers(
+    pipeline: Pipeline, deltas: Deltas, prompts: Sequence[TeacherPrompt], revision: int
 ) -> list[ComparedAnswer]:
     """Ask everything once under the one change, greedily, as far as the wanted answers go, and once by scope."""
-    change = Edit("compiled", EditRequest("", ""), {n: d.to(pipeline.base.model.dtype) for n, d in deltas.items()})
-    said: dict[TeacherPrompt, str] = {}
-    served = {question: question.answer for question in questions if question.kind not in WANTED}  # asked before
-    for tokens, some in _by_length(pipeline, questions).items():
+    compiled: dict[TeacherPrompt, str] = {}
+    served = {prompt: prompt.answer for prompt in prompts if prompt.kind not in WANTED}  # asked before
+    for tokens, some in _by_length(pipeline, prompts).items():
         params = SamplingParams(max_tokens=tokens)
-        prompts = [pipeline.prompts.question(q.view.text, "prompt", tokens, q.view.raw).ids for q in some]
-        made = pipeline.engine.generate(prompts, [[change]] * len(prompts), params)
-        said |= {question: one.text for question, one in zip(some, made, strict=True)}
-        wanted = [question for question in some if question not in served]
+        compiled |= zip(some, _compiled_answers(pipeline, deltas, some, params), strict=True)
+        wanted = [prompt for prompt in some if prompt not in served]
         answers = pipeline.generate_many(
-            [GenerateQuery(params, q.view.text, raw=q.view.raw, revision=revision) for q in wanted]
+            [GenerateQuery(params, one.view.text, raw=one.view.raw, revision=revision) for one in wanted]
         )
-        served |= {question: one.text for question, one in zip(wanted, answers, strict=True)}
-    return [ComparedAnswer(question, said[question], served[question]) for question in questions]
+        served |= {prompt: one.text for prompt, one in zip(wanted, answers, strict=True)}
+    return [ComparedAnswer(prompt, compiled[prompt], served[prompt]) for prompt in prompts]
 
 
-def _by_length(pipeline: Pipeline, questions: Sequence[TeacherPrompt]) -> dict[int, list[TeacherPrompt]]:
+def _compiled_answers(
+    pipeline: Pipeline, deltas: Deltas, prompts: Sequence[TeacherPrompt], params: SamplingParams
+) -> list[str]:
+    factors = {name: delta.to(pipeline.base.model.dtype) for name, delta in deltas.items()}
+    change = Edit("compiled", EditRequest("", ""), factors)
+    ids = [pipeline.prompts.question(p.view.text, "prompt", params.max_tokens, p.view.raw).ids for p in prompts]
+    return [one.text for one in pipeline.engine.generate(ids, [[change]] * len(ids), params)]
+
+
+def _by_length(pipeline: Pipeline, prompts: Sequence[TeacherPrompt]) -> dict[int, list[TeacherPrompt]]:
     """Kept answers are compared as far as they were heard; an edit's output is heard to its end."""
     groups: dict[int, list[TeacherPrompt]] = {}
-    for question in questions:
+    for prompt in prompts:
         tokens = ANSWER_TOKENS
-        if question.kind in WANTED:
-            needed = len(pipeline.prompts.encoder.raw(question.answer)) + 8
+        if prompt.kind in WANTED:
+            needed = len(pipeline.prompts.encoder.raw(prompt.answer)) + 8
             tokens = next((n for n in (ANSWER_TOKENS, 64, 256) if n >= needed), needed)
-        groups.setdefault(tokens, []).append(question)
+        groups.setdefault(tokens, []).append(prompt)
     return groups
 
 

@@ -17,18 +17,18 @@ from editing.model.families import Decoder, edited_modules, family_of
 from editing.model.passes import passes_for
 from editing.model.side_path import stack
 from editing.training.consolidate import Consolidation, ConsolidationConfig, ConsolidationResult
-from editing.training.covariance_init import aimed
+from editing.training.covariance_init import covariance_factors
 from editing.training.sampler import ConsolidationExamples
-from service.app import build_pipeline
-from service.cli.terminal.stages import Stages
+from service.bootstrap import build_pipeline
 from service.errors import ServiceError
 from service.export.bundle import Bundle, check_target
-from service.export.report import ExportReport, judged
+from service.export.report import ExportReport, compare_answers
 from service.export.teacher import Teacher, TeacherPlan, TeacherPrompt
 from service.pipeline import Pipeline
+from service.progress import ProgressReporter
 from service.settings import Settings
 
-HELD = 48  # lessons of each sort that decide when training ends
+HELD = 48  # prompts of each sort that decide when training ends
 
 
 class ExportError(ServiceError):
@@ -64,40 +64,42 @@ class ExportOptions:
 
 
 @dataclass(frozen=True)
-class EditSplit:
-    """Questions for training, for deciding when it ends, and for the report, which training never sees."""
+class PromptSplit:
+    """Prompts for training, for deciding when it ends, and for the report, which training never sees."""
 
     training: tuple[TeacherPrompt, ...]
     held: tuple[TeacherPrompt, ...]
     judged: tuple[TeacherPrompt, ...]
 
 
-def compile_command(choices: ExportOptions, settings: Settings) -> tuple[ExportReport, dict[str, Any]]:
+def export_edits(
+    options: ExportOptions, settings: Settings, progress: ProgressReporter
+) -> tuple[ExportReport, dict[str, Any]]:
     """Train one change for all edits in force, judge it, and write it where it passes (or ``force`` is given).
 
     Returns:
         The report, and the document that stands beside the adapter as ``compile.json``.
 
     Raises:
-        CannotCompile: no ledger, no edits in force, edits of another model, or a model that is no decoder.
+        ExportError: no ledger, no edits in force, edits of another model, or a model that is no decoder.
         StorageError, UnknownRevision, ModelUnavailable, CorruptFactors: as the service.
     """
-    out = choices.out.expanduser().absolute()
+    out = options.out.expanduser().absolute()
     check_target(out)
     if not (settings.directory / "ledger.db").is_file():
         raise ExportError(f"there is no ledger in {settings.directory}: no edit was ever made there")
-    with ExitStack() as opened, Stages() as stages:
-        pipeline = build_pipeline(settings, opened, stages.say)
-        state = _checked(pipeline, pipeline.book.state(choices.revision))
-        teacher = Teacher(pipeline, state, replace(choices.plan, seed=choices.seed))
-        wanted, left = _divided(_ask(teacher, stages), choices.sample, choices.seed)
-        trained = _train(teacher, wanted, left, choices, stages)
-        with stages.stage("judging", 1):
-            cases = judged(pipeline, trained.deltas, [*wanted.judged, *left.judged], state.revision)
-        report = ExportReport(tuple(cases), choices.min_efficacy, choices.min_locality)
+    with ExitStack() as opened:
+        pipeline = build_pipeline(settings, opened, progress.say)
+        state = _checked(pipeline, pipeline.registry.state(options.revision))
+        teacher = Teacher(pipeline, state, replace(options.plan, seed=options.seed))
+        wanted, others = _split(*_prompts(teacher, progress), options.sample, options.seed)
+        trained = _train(teacher, wanted, others, options, progress)
+        with progress.stage("judging", 1):
+            cases = compare_answers(pipeline, trained.deltas, [*wanted.judged, *others.judged], state.revision)
+        report = ExportReport(tuple(cases), options.min_efficacy, options.min_locality)
         bundle = Bundle(pipeline, settings, state, trained, report)
-        if report.passed or choices.force:
-            return report, bundle.write(out, choices.merged, stages.say)
+        if report.passed or options.force:
+            return report, bundle.write(out, options.merged, progress.say)
         return report, bundle.document()
 
 
@@ -117,12 +119,12 @@ def _lowest(names: Sequence[str]) -> int:
 
 
 def _checked(pipeline: Pipeline, state: State) -> State:
-    """Raises CannotCompile: see ``compile_command``."""
+    """Raises ExportError: see ``export_edits``."""
     if not state.active:
         raise ExportError(f"no edit is in force at revision {state.revision}: there is nothing to compile")
     if not isinstance(family_of(pipeline.base.model), Decoder):
         raise ExportError(f"{pipeline.base.name} is no decoder; only decoders can be compiled")
-    made = {edit_id: pipeline.book.event(edit_id).model for edit_id in state.active}
+    made = {edit_id: pipeline.registry.event(edit_id).model for edit_id in state.active}
     foreign = [edit_id for edit_id, model in made.items() if model not in (None, pipeline.base.digest)]
     if foreign:
         raise ExportError(
@@ -133,56 +135,56 @@ def _checked(pipeline: Pipeline, state: State) -> State:
 
 
 def _train(
-    teacher: Teacher, wanted: EditSplit, left: EditSplit, choices: ExportOptions, stages: Stages
+    teacher: Teacher, wanted: PromptSplit, others: PromptSplit, options: ExportOptions, progress: ProgressReporter
 ) -> ConsolidationResult:
     """In this thread, so that Ctrl-C reaches it; the compute thread is idle meanwhile."""
     pipeline = teacher.pipeline
-    model, names = pipeline.base.model, changed_modules(pipeline, choices.layers)
-    course = ConsolidationConfig(choices.steps, choices.seconds, rate=choices.rate, seed=choices.seed)
+    model, names = pipeline.base.model, changed_modules(pipeline, options.layers)
+    config = ConsolidationConfig(options.steps, options.seconds, rate=options.rate, seed=options.seed)
     passes = passes_for(model, _lowest(names), pipeline.prompts.encoder.prefix())
-    lessons = ConsolidationExamples(
-        (*map(teacher.says, wanted.training), *teacher.views()),
-        (*map(teacher.keeps, left.training), *teacher.passages()),
+    examples = ConsolidationExamples(
+        (*map(teacher.target_sequence, wanted.training), *teacher.edit_views()),
+        (*map(teacher.kept_sequence, others.training), *teacher.passages()),
     )
-    held = ConsolidationExamples(tuple(map(teacher.says, wanted.held)), tuple(map(teacher.keeps, left.held)))
-    everywhere = stack([[pipeline.book.edit(i).deltas for i in teacher.everywhere]], model.dtype, model.device)
-    with stages.stage("training", 1) as advance:
-        passes.ensure([*lessons.said, *lessons.kept])
-        start = aimed(passes, names, choices.rank, lessons)
-        return Consolidation(passes, course, everywhere, advance).train(start, lessons, held)
+    held = ConsolidationExamples(
+        tuple(map(teacher.target_sequence, wanted.held)), tuple(map(teacher.kept_sequence, others.held))
+    )
+    everywhere = stack([[pipeline.registry.edit(i).deltas for i in teacher.everywhere]], model.dtype, model.device)
+    with progress.stage("training", 1) as stage:
+        passes.ensure([*examples.said, *examples.kept])
+        start = covariance_factors(passes, names, options.rank, examples)
+        return Consolidation(passes, config, everywhere, stage.advance).train(start, examples, held)
 
 
-def _ask(teacher: Teacher, stages: Stages) -> tuple[list[TeacherPrompt], list[TeacherPrompt]]:
+def _prompts(teacher: Teacher, progress: ProgressReporter) -> tuple[list[TeacherPrompt], list[TeacherPrompt]]:
+    """Those that the edits are about, and others."""
     n = len(teacher.requests)
-    with stages.stage("wordings of the edits", n) as advance:
-        wanted = teacher.wanted(advance)
-    with stages.stage("prompts that no edit is about", n) as advance:
-        return wanted, teacher.left_alone(advance)
+    with progress.stage("wordings of the edits", n) as stage:
+        wanted = teacher.edit_prompts(stage.advance)
+    with progress.stage("prompts that no edit is about", n) as stage:
+        return wanted, teacher.other_prompts(stage.advance)
 
 
-def _divided(
-    asked: tuple[list[TeacherPrompt], list[TeacherPrompt]], sample: int, seed: int
-) -> tuple[EditSplit, EditSplit]:
+def _split(
+    wanted: Sequence[TeacherPrompt], others: Sequence[TeacherPrompt], sample: int, seed: int
+) -> tuple[PromptSplit, PromptSplit]:
     """Own inputs and user's rephrases are trained and judged; made wordings and other prompts are one or the other."""
-    wanted, left = asked
     rng = random.Random(seed)
-    made, given = _split(wanted, "wording"), [q for q in wanted if q.kind != "wording"]
+    given = [one for one in wanted if one.kind != "wording"]
+    made, left = [one for one in wanted if one.kind == "wording"], list(others)
     rng.shuffle(made)
     rng.shuffle(left)
-    own = [q for q in given if q.kind == "input"]
-    kept = [q for q in given if q.kind == "rephrase"]
-    parts = []
-    for every in (made, left):
-        held = every[: min(HELD, max(1, len(every) // 8))]
-        tested = every[len(held) : len(held) + min(sample, max(1, len(every) // 6))]
-        parts.append((every[len(held) + len(tested) :], held, tested))
-    (train_made, held_made, test_made), (train_left, held_left, test_left) = parts
-    sampled = [*rng.sample(own, min(sample, len(own))), *rng.sample(kept, min(sample, len(kept)))]
+    wordings, rest = _divided(made, sample), _divided(left, sample)
+    own, rephrases = ([one for one in given if one.kind == kind] for kind in ("input", "rephrase"))
+    sampled = [*rng.sample(own, min(sample, len(own))), *rng.sample(rephrases, min(sample, len(rephrases)))]
     return (
-        EditSplit((*given, *train_made), (*held_made, *sampled[:HELD]), (*sampled, *test_made)),
-        EditSplit(tuple(train_left), tuple(held_left), tuple(test_left)),
+        PromptSplit((*given, *wordings.training), (*wordings.held, *sampled[:HELD]), (*sampled, *wordings.judged)),
+        rest,
     )
 
 
-def _split(questions: Sequence[TeacherPrompt], kind: str) -> list[TeacherPrompt]:
-    return [question for question in questions if question.kind == kind]
+def _divided(prompts: Sequence[TeacherPrompt], sample: int) -> PromptSplit:
+    """An eighth is held, a sixth judged, at most."""
+    held = prompts[: min(HELD, max(1, len(prompts) // 8))]
+    judged = prompts[len(held) : len(held) + min(sample, max(1, len(prompts) // 6))]
+    return PromptSplit(tuple(prompts[len(held) + len(judged) :]), tuple(held), tuple(judged))

@@ -58,61 +58,60 @@ class TeacherPlan:
 
 
 class Teacher:
-    """The edits of one state, and what the service says under them.
+    """The edits of one state, and the service's answers under them.
 
     Args:
-        names: what other questions can be asked of; titles of the index's passages.
+        plan: how many prompts are made.
     """
 
     def __init__(self, pipeline: Pipeline, state: State, plan: TeacherPlan) -> None:
         self.pipeline, self.state, self.plan = pipeline, state, plan
-        self.curriculum, self.random = PromptGenerator(plan.seed), random.Random(plan.seed)
-        self.requests = {edit_id: pipeline.book.request(edit_id) for edit_id in state.active}
-        self.everywhere = pipeline.book.everywhere(state)
-        subjects = [self.curriculum.asked(request.input).subject for request in self.requests.values()]
-        self.names = SubjectNames(pipeline.library, [subject for subject in subjects if subject], self.random)
+        self.generator, self.random = PromptGenerator(plan.seed), random.Random(plan.seed)
+        self.requests = {edit_id: pipeline.registry.request(edit_id) for edit_id in state.active}
+        self.everywhere = pipeline.registry.everywhere(state)
+        subjects = [self.generator.asked(request.input).subject for request in self.requests.values()]
+        self.names = SubjectNames(pipeline.index_manager, [subject for subject in subjects if subject], self.random)
 
-    def wanted(self, advance: Advance = lambda _: None) -> list[TeacherPrompt]:
+    def edit_prompts(self, advance: Advance = lambda _: None) -> list[TeacherPrompt]:
         """Every edit in its own words, its user's, and those made by rule that scope takes for it."""
         found: list[TeacherPrompt] = []
         for edit_id, request in self.requests.items():
             found.append(TeacherPrompt("input", View(request.input, request.raw), request.output))
             found += [TeacherPrompt("rephrase", View(text, request.raw), request.output) for text in request.rephrases]
-            about = self.curriculum.about(request, self.plan.about)
-            meant = None if edit_id in self.everywhere else edit_id
-            found += [TeacherPrompt("wording", view, request.output) for view in about if self._meant(view) == meant]
+            about = self.generator.about(request, self.plan.about)
+            match = None if edit_id in self.everywhere else edit_id
+            found += [TeacherPrompt("wording", view, request.output) for view in about if self._matched(view) == match]
             advance(1)
         return found
 
-    def left_alone(self, advance: Advance = lambda _: None) -> list[TeacherPrompt]:
-        """Prompts that no edit is about, with what the service says to them."""
-        asked: dict[View, Kind] = {}
+    def other_prompts(self, advance: Advance = lambda _: None) -> list[TeacherPrompt]:
+        """Prompts that no edit is about, with the service's answers."""
+        kinds: dict[View, Kind] = {}
         per_edit = max(1, min(self.plan.around, self.plan.most // (2 * max(1, len(self.requests)))))
         for request in self.requests.values():
-            asked |= {View(text, request.raw): "locality" for text in request.locality}
-            names = self.names.near(self.curriculum.asked(request.input).subject, per_edit)
-            asked |= {v: "around" for v in self.curriculum.around(request, names, per_edit) if v not in asked}
+            kinds |= {View(text, request.raw): "locality" for text in request.locality}
+            names = self.names.near(self.generator.asked(request.input).subject, per_edit)
+            kinds |= {v: "around" for v in self.generator.around(request, names, per_edit) if v not in kinds}
             advance(1)
         general = [View(text, False) for text in GENERAL]
         if self.names.every:
-            general += self.curriculum.elsewhere(self.names.every, self.plan.elsewhere)
-        asked |= {view: "elsewhere" for view in general if view not in asked}
-        free = {view: kind for view, kind in asked.items() if self._meant(view) is None}
-        return self._answered(free)
+            general += self.generator.elsewhere(self.names.every, self.plan.elsewhere)
+        kinds |= {view: "elsewhere" for view in general if view not in kinds}
+        return self._answered({view: kind for view, kind in kinds.items() if self._matched(view) is None})
 
-    def views(self) -> list[TargetSequence]:
+    def edit_views(self) -> list[TargetSequence]:
         """What every edit was computed from: its input, the statements of it, its user's rephrases."""
         encoder, context = self.pipeline.prompts.encoder, self.pipeline.prompts.context
         return [s for request in self.requests.values() for s in edit_sequences(encoder, request, context)]
 
-    def says(self, question: TeacherPrompt) -> TargetSequence:
+    def target_sequence(self, prompt: TeacherPrompt) -> TargetSequence:
         """The prompt with the wanted answer and the end of turn."""
-        return self.pipeline.prompts.encoder.sequence(question.view.text, question.view.raw, question.answer)
+        return self.pipeline.prompts.encoder.sequence(prompt.view.text, prompt.view.raw, prompt.answer)
 
-    def keeps(self, question: TeacherPrompt) -> TargetSequence:
+    def kept_sequence(self, prompt: TeacherPrompt) -> TargetSequence:
         """The prompt with the beginning of the answer that stays."""
-        whole = self.says(question)
-        return whole if question.ended else TargetSequence(whole.ids[:-1], whole.start)
+        whole = self.target_sequence(prompt)
+        return whole if prompt.ended else TargetSequence(whole.ids[:-1], whole.start)
 
     def passages(self) -> list[TargetSequence]:
         """Texts that are read as they stand."""
@@ -120,19 +119,19 @@ class Teacher:
         texts = self.names.passages(self.plan.passages)
         return [TargetSequence(encoder.raw(text)[:PASSAGE_TOKENS], 1) for text in texts]
 
-    def _meant(self, view: View) -> str | None:
+    def _matched(self, view: View) -> str | None:
         """The matched edit that the service would let act."""
         pipeline = self.pipeline
-        used = pipeline.corrector.compute.run(pipeline.book.in_force, view.text, self.state)
+        used = pipeline.registry.in_force(view.text, self.state)
         return next((i for i in used if i not in self.everywhere), None)
 
-    def _answered(self, asked: dict[View, Kind]) -> list[TeacherPrompt]:
-        under = [self.pipeline.book.edit(i) for i in self.everywhere]
+    def _answered(self, kinds: dict[View, Kind]) -> list[TeacherPrompt]:
+        under = [self.pipeline.registry.edit(i) for i in self.everywhere]
         params = SamplingParams(max_tokens=ANSWER_TOKENS)
-        prompts = [self.pipeline.prompts.question(v.text, "prompt", ANSWER_TOKENS, v.raw).ids for v in asked]
-        made = self.pipeline.engine.generate(prompts, [under] * len(prompts), params)
+        prompts = [self.pipeline.prompts.question(v.text, "prompt", ANSWER_TOKENS, v.raw).ids for v in kinds]
+        answers = self.pipeline.engine.generate(prompts, [under] * len(prompts), params)
         return [
             TeacherPrompt(kind, view, one.text, one.finish_reason == "stop")
-            for (view, kind), one in zip(asked.items(), made, strict=True)
+            for (view, kind), one in zip(kinds.items(), answers, strict=True)
             if one.text.strip()
         ]

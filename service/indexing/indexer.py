@@ -1,35 +1,36 @@
-"""``errata index``: from corpora to versions of the index. What can go wrong leaves as an error of its package."""
+"""What ``errata index`` does: corpora in, index versions out. Errors are those of ``index`` and ``retrieval``."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from service.cli.terminal.index_progress import IndexProgress, in_bytes
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from index.versions.manifest import Manifest
-    from index.versions.registry import IndexVersions, ListedVersion
+    from index.versions.registry import IndexVersions
     from retrieval.encoders.passage_encoder import PassageEncoder
+    from retrieval.indexing.corpus_cache import Watch
     from service.settings import Settings
 
 ACTIVE = "active"  # instead of a version's name
+Note = tuple[str, str]
+"""What it is about, and a text."""
 
 
 @dataclass(frozen=True)
 class IndexBuildOptions:
-    """What a build is asked for.
+    """Of a build or an update.
 
     Attributes:
         path: the corpus; None: the Wikipedia summaries that come with the installation.
         kind: of the corpus; None: recognised.
         type: of the index.
         words: at most in a passage; None: 100, or as many as the version has that is updated.
-        device: that embeds; None: as the settings say.
+        device: where passages are embedded; None: as the settings say.
     """
 
     path: Path | None = None
@@ -41,28 +42,28 @@ class IndexBuildOptions:
 
 @dataclass(frozen=True)
 class IndexingResult:
-    """A version that was made, or found, and what is worth telling of that.
+    """A version that was made or found.
 
     Attributes:
         manifest: of the version.
         seconds: that it took.
-        notes: lines of (what, text).
+        notes: what the user should know of how it was made.
     """
 
     manifest: Manifest
     seconds: float
-    notes: tuple[tuple[str, str], ...] = field(default=())
+    notes: tuple[Note, ...] = ()
 
 
 class Indexer:
-    """Makes versions in a home.
+    """Makes, checks and chooses the versions of a home.
 
     Args:
-        settings: say where, with which encoder, and where it computes.
-        watch: hears how far it is.
+        settings: say which home, with which encoder, and where it computes.
+        watch: is told how far a build is.
     """
 
-    def __init__(self, settings: Settings, watch: IndexProgress) -> None:
+    def __init__(self, settings: Settings, watch: Watch) -> None:
         self.settings, self.watch = settings, watch
         self.root = settings.directory / "indexes"
         self.began = time.monotonic()
@@ -77,44 +78,46 @@ class Indexer:
         """A version's name, that of the active one for ``active``. Raises UnknownIndex."""
         return (self.versions.active() or ACTIVE) if version == ACTIVE else version
 
-    def build(self, choices: IndexBuildOptions) -> IndexingResult:
-        """A new version of a corpus."""
+    def build(self, options: IndexBuildOptions) -> IndexingResult:
+        """A version of a corpus."""
         from index.corpora.corpus import locate_summaries
+        from index.corpora.skips import in_words
         from index.passages.passage import WORDS_PER_PASSAGE
         from retrieval.indexing.builder import build_source_index, build_summaries
         from retrieval.indexing.corpus_cache import CorpusSource
 
-        words = choices.words or WORDS_PER_PASSAGE
-        _check_corpus(choices)
-        encoder = self._encoder(choices.device)
-        if choices.path is None and words == WORDS_PER_PASSAGE:
-            built = build_summaries(self.root, encoder, kind=choices.type, watch=self.watch)
+        words = options.words or WORDS_PER_PASSAGE
+        _check_corpus(options)
+        encoder = self._encoder(options.device)
+        if options.path is None and words == WORDS_PER_PASSAGE:
+            built = build_summaries(self.root, encoder, kind=options.type, watch=self.watch)
         else:
-            kind = choices.kind if choices.path else "summaries"
-            source = CorpusSource(choices.path or locate_summaries(), kind, words)
-            built = build_source_index(self.root, source, encoder, choices.type, self.watch)
-        vectors = _vectors(encoder, built.embedded, built.known)
-        notes = [("left out", _left_out(built.manifest.skipped, built.manifest)), ("vectors", vectors)]
+            kind = options.kind if options.path else "summaries"
+            source = CorpusSource(options.path or locate_summaries(), kind, words)
+            built = build_source_index(self.root, source, encoder, options.type, self.watch)
+        notes = [("left out", in_words(_skipped(built.manifest))), _vectors(encoder, built.embedded, built.known)]
         if built.was_there:
             notes = [("there", "this version was there and whole; nothing was built")]
-        return self._outcome(built.manifest, notes)
+        return self._result(built.manifest, [*_assumed(built.notes), *notes])
 
-    def update(self, version: str, choices: IndexBuildOptions, delete_missing: bool) -> IndexingResult:
+    def update(self, version: str, options: IndexBuildOptions, delete_missing: bool) -> IndexingResult:
         """A new version that says what the corpus says now."""
+        from index.corpora.skips import in_words
         from retrieval.indexing.corpus_cache import CorpusSource
         from retrieval.indexing.update import update_index
 
         version = self.named(version)
-        words = choices.words or self.versions.manifest(version).recipe.words_per_passage
-        assert choices.path is not None
-        source = CorpusSource(choices.path, choices.kind, words)
-        _check_corpus(choices)
-        encoder = self._encoder(choices.device)
+        words = options.words or self.versions.manifest(version).recipe.words_per_passage
+        assert options.path is not None
+        source = CorpusSource(options.path, options.kind, words)
+        _check_corpus(options)
+        encoder = self._encoder(options.device)
         made = update_index(self.root, version, source, encoder, delete_missing, self.watch)
         changes = f"{made.added:,} passages new or changed, {made.deleted:,} deleted"
         vectors = _vectors(encoder, made.embedded, made.added - made.embedded)
-        notes = [("from", version), ("changes", changes), ("left out", _left_out(made.skipped)), ("vectors", vectors)]
-        return self._outcome(made.manifest, notes if made.added or made.deleted else [_UNCHANGED])
+        notes = [("from", version), ("changes", changes), ("left out", in_words(made.skipped)), vectors]
+        changed = made.added or made.deleted
+        return self._result(made.manifest, [*_assumed(made.notes), *(notes if changed else [_UNCHANGED])])
 
     def delete(self, version: str, ids: Sequence[str], titles: Sequence[str], sources: Sequence[str]) -> IndexingResult:
         """A new version without some passages."""
@@ -126,9 +129,8 @@ class Indexer:
         articles = [ArticleKey(title, source) for title, source in pairs if title is not None or source is not None]
         before = self.versions.manifest(version).passages
         manifest = amend_index(self.root, version, delete=[*ids, *articles])
-        return self._outcome(
-            manifest, [("from", version), ("changes", f"{before - manifest.passages:,} passages deleted")]
-        )
+        deleted = f"{before - manifest.passages:,} passages deleted"
+        return self._result(manifest, [("from", version), ("changes", deleted)])
 
     def compact(self, version: str, everything: bool) -> IndexingResult:
         """A new version of the same passages in fewer segments."""
@@ -138,7 +140,7 @@ class Indexer:
         before = len(self.versions.manifest(version).segments)
         manifest = compact_index(self.root, version, everything)
         note = ("segments", f"{before} became {len(manifest.segments)}")
-        return self._outcome(manifest, [note] if manifest.version != version else [_UNCHANGED])
+        return self._result(manifest, [note] if manifest.version != version else [_UNCHANGED])
 
     def verify(self, version: str | None, say: Callable[[str], None]) -> list[tuple[str, str]]:
         """Read every byte of one version, or of all. Returns those that are damaged, and why."""
@@ -167,8 +169,10 @@ class Indexer:
         """
         from index.errors import UnknownIndex
         from index.versions.manifest import VERSION_NAME
+        from retrieval.indexing.builder import SHARDS
+        from retrieval.search.bm25_store import SHELF
 
-        beside = [self.root / name / version for name in (".shards", ".lexical")]
+        beside = [self.root / name / version for name in (SHARDS, SHELF)]
         try:
             self.versions.remove(version)
         except UnknownIndex:
@@ -187,50 +191,33 @@ class Indexer:
         encoder = Encoder.load(self.settings.encoder, threads=self.settings.compute_threads)
         return PassageEncoder(encoder, device or self.settings.device)
 
-    def _outcome(self, manifest: Manifest, notes: Sequence[tuple[str, str]]) -> IndexingResult:
+    def _result(self, manifest: Manifest, notes: Sequence[Note]) -> IndexingResult:
         return IndexingResult(manifest, time.monotonic() - self.began, tuple(note for note in notes if note[1]))
 
 
-def described(version: ListedVersion) -> dict[str, Any]:
-    """A version for machines, and for the table."""
-    manifest = version.manifest
-    return {
-        "version": manifest.version,
-        "passages": manifest.passages,
-        "articles": manifest.articles,
-        "type": manifest.type,
-        "dimension": manifest.dimension,
-        "encoder": manifest.recipe.encoder.name,
-        "corpus": manifest.recipe.corpus.source,
-        "built_at": manifest.built_at,
-        "bytes": version.size,
-        "size": in_bytes(version.size),
-        "segments": len(manifest.segments),
-        "parent": manifest.parent,
-        "skipped": {"empty": manifest.skipped_empty, "duplicates": manifest.skipped_duplicates, **manifest.skipped},
-        "active": version.active,
-    }
-
-
-def _check_corpus(choices: IndexBuildOptions) -> None:
+def _check_corpus(options: IndexBuildOptions) -> None:
     """Raises CorpusError for what can be told of a corpus by its head, before a model is loaded."""
     from index.corpora.corpus import open_corpus
 
-    if choices.path is not None:
-        open_corpus(choices.path, choices.kind)
+    if options.path is not None:
+        open_corpus(options.path, options.kind)
 
 
 _UNCHANGED = ("changes", "none; no version was made")
 
 
-def _vectors(encoder: PassageEncoder, embedded: int, known: int) -> str:
+def _assumed(notes: Sequence[str]) -> list[Note]:
+    """What the reader of the corpus had to assume."""
+    return [("note", text) for text in notes]
+
+
+def _vectors(encoder: PassageEncoder, embedded: int, known: int) -> Note:
     """``640 embedded (cpu, bfloat16), 10 were there``."""
-    return f"{embedded:,} embedded{f' ({encoder.computes})' if embedded else ''}, {known:,} were there"
+    where = f" ({encoder.computes})" if embedded else ""
+    return "vectors", f"{embedded:,} embedded{where}, {known:,} were there"
 
 
-def _left_out(skipped: Mapping[str, int], manifest: Manifest | None = None) -> str:
-    """``12 redirects, 3 empty articles``; empty if nothing was."""
-    counts = dict(skipped)
-    if manifest is not None:
-        counts |= {"empty articles": manifest.skipped_empty, "repeated passages": manifest.skipped_duplicates}
-    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if count)
+def _skipped(manifest: Manifest) -> dict[str, int]:
+    """What a build left out, by reason."""
+    own = {"empty articles": manifest.skipped_empty, "repeated passages": manifest.skipped_duplicates}
+    return {**manifest.skipped, **own}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
@@ -14,13 +15,14 @@ from typing import Any
 from index.atomic_files import replace_file
 from retrieval.encoders.question_encoder import TrainableEncoder
 from retrieval.errors import RetrieverTrainingError
-from retrieval.evaluation.nq_open import Question, questions_digest
+from retrieval.evaluation.nq_open import Question, QuestionSet, questions_digest
 from retrieval.evaluation.recall import answerable
 from retrieval.reader.card import CARD
+from retrieval.training.config import TrainingConfig
 from retrieval.training.mining import HardNegatives, divide, mine
 from retrieval.training.run_folder import open_run
-from retrieval.training.trainer import STATE, Progress, Trainer, TrainingConfig
-from service.cli.terminal.stages import Stages
+from retrieval.training.trainer import STATE, Progress, Trainer
+from service.progress import ProgressReporter
 from service.settings import Settings
 from service.training.retriever_evaluation import RetrieverEvaluation, task_of
 from service.training.retriever_parts import (
@@ -33,7 +35,7 @@ from service.training.retriever_parts import (
 
 REPORT, BEFORE = "report.json", "before.json"
 ENCODER, QUESTION_ENCODER, GENERATOR = "encoder", "question_encoder", "generator"
-_USES = {
+USES = {
     QUESTION_ENCODER: "; ERRATA_QUESTION_ENCODER={path} makes the service search with it, in the same index",
     ENCODER: "; no index is of it yet: ERRATA_ENCODER={path} errata index build --activate",
     GENERATOR: ", a LoRA adapter as PEFT and vLLM load it; ERRATA_READER={path} makes /ask read with it, and "
@@ -43,48 +45,55 @@ _LIBRARIES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "nu
 _LINES = 10  # lines of a run that are printed above the bar
 
 
-def train_rag_command(
-    inputs: RetrieverTrainingOptions, out: Path, config: TrainingConfig, settings: Settings, resume: bool
-) -> None:
+def train_retriever(
+    inputs: RetrieverTrainingOptions,
+    out: Path,
+    config: TrainingConfig,
+    settings: Settings,
+    resume: bool,
+    progress: ProgressReporter,
+) -> dict[str, Any]:
     """Train, judge before and after, and write the trained parts and ``report.json``; a killed run can be resumed.
+
+    Returns:
+        The report; of a run that is finished, the one that it wrote.
 
     Raises:
         CorpusError: the questions cannot be read, or none has an answer.
-        TrainingError: the index answers none of them, or ``out`` holds something else.
+        RetrieverTrainingError: the index answers none of them, or ``out`` holds something else.
         UnknownIndex, IndexMismatch: there is no such version, or it is of another encoder.
         EncoderError, AdapterError, ModelUnavailable: a model cannot be loaded.
     """
     parts = load_parts(inputs, config, settings)
     with open_run(out, asdict(config) | parts.made_from(inputs, settings), resume):
-        if (out / REPORT).is_file():
-            print(f"{out} is finished:")
-        else:
-            _train(parts, out, config)
-        _tell(json.loads((out / REPORT).read_bytes()), out)
+        if not (out / REPORT).is_file():
+            report = _train(parts, out, config, progress)
+            replace_file(out / REPORT, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+            (out / STATE).unlink(missing_ok=True)
+        written: dict[str, Any] = json.loads((out / REPORT).read_bytes())
+        return written
 
 
-def _train(parts: RetrieverTrainingParts, out: Path, config: TrainingConfig) -> None:
-    began = time.time()
-    with Stages() as stages:
-        encoder = parts.encoder.trainable("documents" if config.sides == "both" else "questions", device())
-        with stages.stage("questions", 1):
-            train, held_out = divide(parts.usable(), config.held_out, config.seed)
-            mined, judged = _mined(parts, config, train), _judged(parts, held_out)
-        stages.say(
-            f"{len(mined)} questions to train on, {len(judged)} to judge by; index {parts.index.manifest.version}"
-        )
-        examination = RetrieverEvaluation(parts, encoder, config, mined, judged)
-        with stages.stage("before", examination.steps) as advance:
-            before = _kept(out / BEFORE, lambda: examination.figures(advance))
-        trainer = Trainer(task_of(parts, encoder, config, mined), config, out)
-        _with_progress(trainer, stages)
-        with stages.stage("after", examination.steps) as advance:
-            after = examination.figures(advance)
-    report = {
+def _train(parts: RetrieverTrainingParts, out: Path, config: TrainingConfig, progress: ProgressReporter) -> Figures:
+    """The report of the run; the trained parts are written."""
+    began, index = time.time(), parts.index.manifest.version
+    encoder = parts.encoder.trainable("documents" if config.sides == "both" else "questions", device())
+    with progress.stage("questions", 1):
+        questions = _DividedQuestions.of(parts, config)
+    mined, judged = questions.mined, questions.judged
+    progress.say(f"{len(mined)} questions to train on, {len(judged)} to judge by; index {index}")
+    evaluation = RetrieverEvaluation(parts, encoder, config, mined, judged)
+    with progress.stage("before", evaluation.steps) as stage:
+        before = _kept(out / BEFORE, partial(evaluation.figures, stage.advance))
+    trainer = Trainer(task_of(parts, encoder, config, mined), config, out)
+    _run(trainer, progress)
+    with progress.stage("after", evaluation.steps) as stage:
+        after = evaluation.figures(stage.advance)
+    return {
         "format": 1,
         "config": asdict(config),
-        "questions": _counts(parts, (train, held_out), mined, judged),
-        "index": parts.index.manifest.version,
+        "questions": questions.counts(parts.given),
+        "index": index,
         "document_encoder": asdict(parts.encoder.identity),
         "generator": parts.base,
         "written": _write(parts, encoder, config, out),
@@ -94,8 +103,42 @@ def _train(parts: RetrieverTrainingParts, out: Path, config: TrainingConfig) -> 
         "seconds": round(time.time() - began),
         "libraries": {name: version(name) for name in _LIBRARIES},
     }
-    replace_file(out / REPORT, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
-    (out / STATE).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _DividedQuestions:
+    """The questions of a run that can be read whole.
+
+    Attributes:
+        train, held_out: all of them.
+        mined: those to train on whose answer was found, with passages that do and do not answer.
+        judged: those held out whose answer stands anywhere in the index.
+    """
+
+    train: Sequence[Question]
+    held_out: Sequence[Question]
+    mined: Sequence[HardNegatives]
+    judged: Sequence[Question]
+
+    @classmethod
+    def of(cls, parts: RetrieverTrainingParts, config: TrainingConfig) -> _DividedQuestions:
+        """Raises RetrieverTrainingError: there is nothing to train on, or to judge by."""
+        train, held_out = divide(parts.usable(), config.held_out, config.seed)
+        return cls(train, held_out, _mined(parts, config, train), _judged(parts, held_out))
+
+    def counts(self, given: QuestionSet) -> Figures:
+        """How many questions there were, and what became of them."""
+        return {
+            "digest": questions_digest(given.questions),
+            "given": len(given.questions),
+            "without_answer": given.without_answer,
+            "repeated": given.repeated,
+            "too_long": len(given.questions) - len(self.train) - len(self.held_out),
+            "train": len(self.mined),
+            "train_not_found": len(self.train) - len(self.mined),
+            "held_out": len(self.judged),
+            "held_out_not_in_index": len(self.held_out) - len(self.judged),
+        }
 
 
 def _mined(parts: RetrieverTrainingParts, config: TrainingConfig, train: Sequence[Question]) -> list[HardNegatives]:
@@ -110,32 +153,10 @@ def _mined(parts: RetrieverTrainingParts, config: TrainingConfig, train: Sequenc
     return mined
 
 
-def _counts(
-    parts: RetrieverTrainingParts,
-    divided: tuple[Sequence[Question], Sequence[Question]],
-    mined: Sequence[HardNegatives],
-    judged: Sequence[Question],
-) -> Figures:
-    """How many questions there were, and what became of them."""
-    train, held_out = divided
-    given = parts.given
-    return {
-        "digest": questions_digest(given.questions),
-        "given": len(given.questions),
-        "without_answer": given.without_answer,
-        "repeated": given.repeated,
-        "too_long": len(given.questions) - len(train) - len(held_out),
-        "train": len(mined),
-        "train_not_found": len(train) - len(mined),
-        "held_out": len(judged),
-        "held_out_not_in_index": len(held_out) - len(judged),
-    }
-
-
 def _judged(parts: RetrieverTrainingParts, held_out: Sequence[Question]) -> list[Question]:
     """Those whose answer stands anywhere in the index."""
     found = answerable(held_out, parts.index.passages)
-    judged = [question for question, told in zip(held_out, found, strict=True) if told]
+    judged = [question for question, there in zip(held_out, found, strict=True) if there]
     if not judged:
         why = f"none of the {len(held_out)} questions held out is answered by the index"
         raise RetrieverTrainingError(
@@ -144,20 +165,20 @@ def _judged(parts: RetrieverTrainingParts, held_out: Sequence[Question]) -> list
     return judged
 
 
-def _with_progress(trainer: Trainer, stages: Stages) -> None:
+def _run(trainer: Trainer, progress: ProgressReporter) -> None:
+    """Train to the end, with a line now and then about loss and speed."""
     every, rates = max(1, trainer.steps // _LINES), list[float]()
-    with stages.stage("training", trainer.steps) as advance:
-        advance(trainer.step)
+    with progress.stage("training", trainer.steps, "steps", trainer.step) as stage:
         if trainer.step:
-            stages.say(f"going on after step {trainer.step}")
+            progress.say(f"going on after step {trainer.step}")
 
         def on_step(made: Progress) -> None:
-            advance(1)
+            stage.advance()
             rates.append(made.rate)
             if made.step % every == 0 or made.step == made.steps:
                 loss = mean(trainer.losses[-every:])
                 rate = mean(rates[-every:])
-                stages.say(f"step {made.step} of {made.steps}: loss {loss:.4f}, {rate:.2g} questions/s")
+                progress.say(f"step {made.step} of {made.steps}: loss {loss:.4f}, {rate:.2g} questions/s")
 
         trainer.run(on_step)
 
@@ -187,15 +208,3 @@ def _write(parts: RetrieverTrainingParts, encoder: TrainableEncoder, config: Tra
             replace_file(out / GENERATOR / CARD, card.to_json().encode())
         written.append(GENERATOR)
     return written
-
-
-def _tell(report: Mapping[str, Any], out: Path) -> None:
-    from service.cli.terminal.tables import show
-
-    before, after = report["before"], report["after"]
-    rows = [(f"recall@{k}", f"{share:.4f}", f"{after['recall'][k]:.4f}") for k, share in before["recall"].items()]
-    of = {"loss": "loss", "trained_loss": "loss, questions trained on"}
-    rows += [(of[name], f"{before[name]:.4f}", f"{after[name]:.4f}") for name in of if name in before]
-    show(f"{before['questions']} questions held out", ("", "before", "after"), rows)
-    for name in report["written"]:
-        print(f"wrote {out / name}{_USES[name].format(path=out / name)}")

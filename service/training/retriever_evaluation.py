@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from retrieval.encoders.question_encoder import TrainableEncoder
 from retrieval.evaluation.nq_open import Question
+from retrieval.training.config import TrainingConfig
 from retrieval.training.contrastive import ContrastiveTraining
 from retrieval.training.held_out import HeldOut
 from retrieval.training.marginal import MarginalTraining
 from retrieval.training.mining import HardNegatives, mine
-from retrieval.training.trainer import TrainingConfig
 from service.training.retriever_parts import Figures, RetrieverTrainingParts
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from index.atomic_files import file_digest
+from errata.files import file_digest
+from errata.lora import WEIGHTS
 from index.passages.passage import Hit, Passage
-from index.versions.opened import PassageIndex
+from index.versions.passage_index import PassageIndex
 from index.versions.registry import IndexVersions
 from retrieval.encoders.encoder import Encoder, TextEncoder
 from retrieval.encoders.question_encoder import MANIFEST
@@ -17,10 +18,10 @@ from retrieval.errors import AdapterError, RetrieverTrainingError
 from retrieval.evaluation.nq_open import Question, QuestionSet, questions_digest, read_question_set
 from retrieval.reader.card import CARD, ReaderCard, Thresholds, read_card
 from retrieval.reader.excerpts import rank_sentences
-from retrieval.reader.lora import WEIGHTS, Lora
+from retrieval.reader.lora import Lora
 from retrieval.search.retriever import Retriever
+from retrieval.training.config import TrainingConfig
 from retrieval.training.marginal import Excerpt, Generator
-from retrieval.training.trainer import TrainingConfig
 from service.engines.model_loader import LoadedModel, load_base_model
 from service.errors import IndexNotReady
 from service.settings import Settings

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from benchmarks.hot_swap_corpora import (
     QUESTIONS,
     Accuracy,
-    SwapFact,
     SwapQuestion,
     accuracy,
     disagree,
     made_up_facts,
-    read_facts,
 )
-from index.errors import CorpusError
+from editing.data.facts import Fact
 from retrieval.evaluation.metrics import contained, has_answer
 
-CAPITALS = [
-    SwapFact("P36", country, city) for country, city in (("Peru", "Lima"), ("Norway", "Oslo"), ("Italy", "Rome"))
-]
+CAPITALS = [Fact("P36", country, city) for country, city in (("Peru", "Lima"), ("Norway", "Oslo"), ("Italy", "Rome"))]
 
 
 def test_both_corpora_tell_each_fact_and_no_two_the_same() -> None:
@@ -51,17 +45,17 @@ def test_what_cannot_be_exchanged_is_left_out() -> None:
     """A subject that was there, an object within another, an object told by the subject, an unknown relation."""
     facts = [
         *CAPITALS[:2],
-        SwapFact("P36", "Peru", "Cusco"),
-        SwapFact("P36", "Elsewhere", "Oslo"),
-        SwapFact("P36", "Mexico", "Mexico City"),
-        SwapFact("P9999", "a", "b"),
+        Fact("P36", "Peru", "Cusco"),
+        Fact("P36", "Elsewhere", "Oslo"),
+        Fact("P36", "Mexico", "Mexico City"),
+        Fact("P9999", "a", "b"),
     ]
     for seed in range(9):
         asked = {question.text for question in disagree(facts, seed=seed).questions}
         assert len(asked) == 2 and "What is the capital of Peru?" in asked
         assert asked & {"What is the capital of Norway?", "What is the capital of Elsewhere?"}
     with pytest.raises(ValueError, match="can be exchanged"):
-        disagree([CAPITALS[0], SwapFact("P36", "Elsewhere", "Lima")])
+        disagree([CAPITALS[0], Fact("P36", "Elsewhere", "Lima")])
     with pytest.raises(ValueError, match="can be exchanged"):
         disagree([])
 
@@ -79,18 +73,3 @@ def test_made_up_names_are_their_own() -> None:
     facts = made_up_facts(200)
     assert len({fact.subject[:4] for fact in facts}) == len({fact.object for fact in facts}) == 200
     assert made_up_facts(5) == facts[:5]
-
-
-def test_a_line_that_is_no_fact_is_named(tmp_path: Path) -> None:
-    """File and line."""
-    path = tmp_path / "facts.jsonl"
-    path.write_text('{"relation": "P36", "subject": "Peru", "object": "Lima"}\n\n{"relation": "P36"}\n')
-    with pytest.raises(CorpusError, match=r"facts\.jsonl, line 3: not a fact"):
-        read_facts(path)
-    path.write_text('{"relation": "P36", "subject": "Peru", "object": ["Lima"]}\n')
-    with pytest.raises(CorpusError, match="line 1: relation, subject and object must be texts"):
-        read_facts(path)
-    with pytest.raises(CorpusError, match="No such file"):
-        read_facts(tmp_path / "missing.jsonl")
-    path.write_text('{"relation": "P36", "subject": "Peru", "object": "Lima"}\n')
-    assert read_facts(path) == CAPITALS[:1]

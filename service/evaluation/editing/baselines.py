@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from editing.data.facts import Example
-from editing.edit import Deltas, LowRankDelta
-from editing.editors.mend import MendEditor
-from editing.editors.polished import PolishedMend
-from editing.editors.protocol import Editor
+from editing.edit import Deltas
+from editing.editors.malmen import Malmen
+from editing.editors.mend import MendEditor, PolishedMend
+from editing.editors.protocol import Editor, JointEditor
+from editing.editors.ultraedit import UltraEdit
 from editing.errors import EditorMismatch
-from editing.model.prompts import TargetSequence
+from editing.model.edit_batch import EditBatch
 from service.pipeline import Pipeline
 
 Background = Callable[[], Sequence[Example]]  # examples for training, drawn when they are needed
@@ -24,12 +24,11 @@ class NoEditing:
 
     name = "none"
 
-    def edit(
-        self, model: Any, sequences: Sequence[TargetSequence], under: Sequence[Deltas] = ()
-    ) -> dict[str, LowRankDelta]:
+    batch_size = 1
+
+    def edit_batch(self, batch: EditBatch) -> list[Deltas]:
         """No change."""
-        del model, sequences, under
-        return {}
+        return [{} for _ in batch.corrections]
 
 
 def build_baseline(name: str, pipeline: Pipeline, background: Background) -> Editor:
@@ -39,6 +38,15 @@ def build_baseline(name: str, pipeline: Pipeline, background: Background) -> Edi
         EditorMismatch: it needs a trained editor, and the served model has none.
     """
     return BASELINES[name](pipeline, background)
+
+
+def build_joint_baseline(name: str, pipeline: Pipeline, background: Background) -> JointEditor:
+    """An editor of ``JOINT_BASELINES``.
+
+    Raises:
+        EditorMismatch: as ``build_baseline``.
+    """
+    return JOINT_BASELINES[name](pipeline, background)
 
 
 def _fine_tuning(pipeline: Pipeline, background: Background) -> Editor:
@@ -55,15 +63,13 @@ def _fine_tuning_kl(pipeline: Pipeline, background: Background) -> Editor:
     return FineTuning(kept=[pipeline.prompts.encoder.unchanged(view.text, view.raw) for view in kept])
 
 
-def _ultraedit(pipeline: Pipeline, background: Background) -> Editor:
-    from editing.editors.ultraedit import UltraEdit
-
+def _ultraedit(pipeline: Pipeline, background: Background) -> UltraEdit:
     editor = UltraEdit()
     sequences = [
         pipeline.prompts.encoder.sequence(example.edit.text, example.edit.raw, example.target)
         for example in background()[:_PRIMING]
     ]
-    pipeline.corrector.compute.run(editor.prime, pipeline.base.model, sequences)
+    pipeline.compute.run(editor.prime, pipeline.base.model, sequences)
     return editor
 
 
@@ -75,17 +81,18 @@ def _mend(pipeline: Pipeline, background: Background) -> MendEditor:
     return method.network
 
 
-def _malmen(pipeline: Pipeline, background: Background) -> Editor:
-    from editing.editors.malmen import Malmen
-
+def _malmen(pipeline: Pipeline, background: Background) -> Malmen:
     return Malmen(_mend(pipeline, background))
 
 
+JOINT_BASELINES: Mapping[str, Callable[[Pipeline, Background], Malmen | UltraEdit]] = {
+    "malmen": _malmen,
+    "ultraedit": _ultraedit,
+}
 BASELINES: Mapping[str, Callable[[Pipeline, Background], Editor]] = {
     "none": lambda _pipeline, _background: NoEditing(),
     "fine-tuning": _fine_tuning,
     "fine-tuning-kl": _fine_tuning_kl,
     "mend": _mend,  # by itself: neither refined nor verified
-    "malmen": _malmen,
-    "ultraedit": _ultraedit,
+    **JOINT_BASELINES,
 }

@@ -17,7 +17,7 @@ from service.evaluation.editing.fluency import n_gram_entropy
 from service.evaluation.editing.judge import AnswerCollector, EditInForce, EditJudge, EvaluationPrompt, refusal
 from service.evaluation.editing.methods import EditingMethod, EditSelection, MethodEdit
 from service.evaluation.editing.teacher_forcing import TeacherForcingProbe
-from service.evaluation.editing.verdicts import EditVerdicts, Fluency, PassageDrift, form_of
+from service.evaluation.editing.verdicts import EditVerdicts, Fluency, PassageDrift, Verdict, form_of
 
 TOGETHER = 64  # edits that are asked all at once, without scope, at most
 _GROUP = 6  # edits asked together in cumulative mode: about fifty prompts a call
@@ -44,14 +44,14 @@ class EvaluationPlan:
 
 @dataclass(frozen=True)
 class UneditedAnswers:
-    """Answers of the unedited model; every subject of a run shares them."""
+    """Answers of the unedited model; all methods of a run share them."""
 
     short: dict[View, str] = field(default_factory=dict)
     long: dict[View, str] = field(default_factory=dict)
 
 
 class Evaluation:
-    """Judges one subject's edits. It begins and ends with no edit in force.
+    """Judges one method's edits. It begins and ends with no edit in force.
 
     Args:
         probe: None leaves teacher forcing and drift out.
@@ -60,97 +60,117 @@ class Evaluation:
 
     def __init__(
         self,
-        subject: EditingMethod,
+        method: EditingMethod,
         plan: EvaluationPlan,
         unedited: UneditedAnswers,
         probe: TeacherForcingProbe | None = None,
         on_step: Callable[[], None] = lambda: None,
     ) -> None:
-        self.subject, self.plan, self.probe, self.on_step = subject, plan, probe, on_step
-        self.asker = AnswerCollector(subject.generate_many, SamplingParams(max_tokens=plan.max_tokens), unedited.short)
-        self.teller = AnswerCollector(subject.generate_many, SamplingParams(max_tokens=plan.long_tokens), unedited.long)
+        self.method, self.plan, self.probe, self.on_step = method, plan, probe, on_step
+        generate = method.generate_many
+        self.short = AnswerCollector(generate, SamplingParams(max_tokens=plan.max_tokens), unedited.short)
+        self.long = AnswerCollector(generate, SamplingParams(max_tokens=plan.long_tokens), unedited.long)
 
     def run(self, examples: Sequence[Example], start: int = 0) -> Iterator[EditVerdicts]:
         """One by one, or all of them together. ``start``: single edits before this one are left out."""
         return self._cumulative(examples) if self.plan.cumulative else self._single(examples, start)
 
     def _single(self, examples: Sequence[Example], start: int) -> Iterator[EditVerdicts]:
-        judge = EditJudge(self.asker, self.probe)
+        judge = EditJudge(self.short, self.probe)
         for number, example in enumerate(examples[start:], start):
-            made = self._made(example)
+            edit = self._edit(example)
             try:
-                yield from self._judged(judge, [_EditedExample(number, example, made, self.subject.single)], ())
+                yield from self._verdicts(judge, [_EditedExample(number, example, edit, self.method.single)], ())
             finally:
-                if made.id:
-                    self.subject.rollback(made.id)
+                if edit.id:
+                    self.method.rollback(edit.id)
             self.on_step()
 
     def _cumulative(self, examples: Sequence[Example]) -> Iterator[EditVerdicts]:
         try:
-            made = [self._made(example) for example in examples]
-            ids = [one.id for one in made if one.id]
-            ways = tuple(way for way in self.subject.cumulative if self._asks(way, len(ids)))
-            edits = [_EditedExample(n, *pair, ways) for n, pair in enumerate(zip(examples, made, strict=True))]
+            edits = [self._edit(example) for example in examples]
+            ids = [edit.id for edit in edits if edit.id]
+            selections = tuple(one for one in self.method.cumulative if self._is_asked(one, len(ids)))
+            edited = [_EditedExample(n, *pair, selections) for n, pair in enumerate(zip(examples, edits, strict=True))]
             texts = frozenset(view.text for example in examples for view in (example.edit, *example.chat))
-            judge = EditJudge(self.asker, self.probe, texts)
-            for at in range(0, len(edits), _GROUP):
-                for judged in self._judged(judge, edits[at : at + _GROUP], ids, len(examples)):
-                    yield judged
+            judge = EditJudge(self.short, self.probe, texts)
+            for at in range(0, len(edited), _GROUP):
+                for verdicts in self._verdicts(judge, edited[at : at + _GROUP], ids, len(examples)):
+                    yield verdicts
                     self.on_step()
         finally:
-            self.subject.reset()
+            self.method.reset()
 
-    def _asks(self, way: EditSelection, edits: int) -> bool:
-        """All edits at once are asked while they are few; an editor that knows no other way is always asked so."""
-        return way.acts != "all" or edits <= TOGETHER or len(self.subject.cumulative) == 1
+    def _is_asked(self, selection: EditSelection, edits: int) -> bool:
+        """All edits at once are asked while they are few; a method that has no other selection is always asked so."""
+        return selection.acts != "all" or edits <= TOGETHER or len(self.method.cumulative) == 1
 
-    def _made(self, example: Example) -> MethodEdit:
-        made = self.subject.edit(EditRequest(example.edit.text, example.target, example.edit.raw))
+    def _edit(self, example: Example) -> MethodEdit:
+        edit = self.method.edit(EditRequest(example.edit.text, example.target, example.edit.raw))
         self.on_step()
-        return made
+        return edit
 
-    def _judged(
+    def _verdicts(
         self, judge: EditJudge, group: Sequence[_EditedExample], ids: Sequence[str], stride: int = 0
     ) -> Iterator[EditVerdicts]:
-        held = [EditInForce(one.example, one.made.id, one.ways) for one in group if one.made.id]
-        verdicts = iter(judge.judge(held, ids) if held else [])
-        told = iter(self._told(group, ids))
+        in_force = [EditInForce(one.example, one.edit.id, one.selections) for one in group if one.edit.id]
+        verdicts = iter(judge.judge(in_force, ids) if in_force else [])
+        fluency = iter(self._fluency(group, ids))
         for one in group:
-            example, made = one.example, one.made
-            what = (self.subject.name, example.relation, form_of(example), made.id is None)
-            if made.id is None:
-                found = refusal(example, one.ways, made.said)
-                yield EditVerdicts(*what, made.refinements, made.compute_ms, found)
-                continue
-            readings = tuple(self._read(one, ids, stride))
-            yield EditVerdicts(*what, made.refinements, made.compute_ms, next(verdicts), readings, next(told, ()))
+            if one.edit.id is None:
+                yield self._record(one, refusal(one.example, one.selections, one.edit.answer))
+            else:
+                drift = tuple(self._drift(one, ids, stride))
+                yield self._record(one, next(verdicts), drift, next(fluency, ()))
 
-    def _read(self, one: _EditedExample, ids: Sequence[str], stride: int) -> Iterator[PassageDrift]:
+    def _record(
+        self,
+        one: _EditedExample,
+        verdicts: tuple[Verdict, ...],
+        drift: tuple[PassageDrift, ...] = (),
+        fluency: tuple[Fluency, ...] = (),
+    ) -> EditVerdicts:
+        edit = one.edit
+        return EditVerdicts(
+            self.method.name,
+            one.example.relation,
+            form_of(one.example),
+            edit.id is None,
+            edit.refinements,
+            edit.compute_ms,
+            verdicts,
+            drift,
+            fluency,
+        )
+
+    def _drift(self, one: _EditedExample, ids: Sequence[str], stride: int) -> Iterator[PassageDrift]:
         """Single edits read a few passages in turn; edits left in force share all passages among them."""
         passages, n = self.plan.passages, self.plan.readings
-        if self.probe is None or not passages or not one.made.id:
+        if self.probe is None or not passages or not one.edit.id:
             return
         turn = range(one.number, len(passages), stride) if stride else range(one.number * n, (one.number + 1) * n)
         for at in turn:
-            for way in one.ways:
-                yield self.probe.read(way.name, passages[at % len(passages)], way.choice(one.made.id, ids))
+            for selection in one.selections:
+                choice = selection.choice(one.edit.id, ids)
+                yield self.probe.read(selection.name, passages[at % len(passages)], choice)
 
-    def _told(self, group: Sequence[_EditedExample], ids: Sequence[str]) -> list[tuple[Fluency, ...]]:
+    def _fluency(self, group: Sequence[_EditedExample], ids: Sequence[str]) -> list[tuple[Fluency, ...]]:
         """Of the edits of a group that were made and are among the first."""
-        telling = [one for one in group if one.made.id and one.number < self.plan.long_answers]
-        asked = {
-            (one.number, way.name): EvaluationPrompt(one.topic, way.choice(one.made.id or "", ids))
-            for one in telling
-            for way in one.ways
+        chosen = [one for one in group if one.edit.id and one.number < self.plan.long_answers]
+        prompts = {
+            (one.number, selection.name): EvaluationPrompt(one.topic, selection.choice(one.edit.id or "", ids))
+            for one in chosen
+            for selection in one.selections
         }
-        said = self.teller.ask([*asked.values(), *(EvaluationPrompt(one.topic, ()) for one in telling)])
-        entropies = {key: n_gram_entropy(answer.text) for key, answer in said.items()}
+        unedited = {one.number: EvaluationPrompt(one.topic, ()) for one in chosen}
+        answers = self.long.ask([*prompts.values(), *unedited.values()])
+        entropies = {prompt: n_gram_entropy(answer.text) for prompt, answer in answers.items()}
         return [
             tuple(
-                Fluency(way.name, entropies[EvaluationPrompt(one.topic, ())], entropies[asked[one.number, way.name]])
-                for way in one.ways
+                Fluency(selection.name, entropies[unedited[one.number]], entropies[prompts[one.number, selection.name]])
+                for selection in one.selections
             )
-            for one in telling
+            for one in chosen
         ]
 
 
@@ -160,8 +180,8 @@ class _EditedExample:
 
     number: int
     example: Example
-    made: MethodEdit
-    ways: tuple[EditSelection, ...]
+    edit: MethodEdit
+    selections: tuple[EditSelection, ...]
 
     @property
     def topic(self) -> View:

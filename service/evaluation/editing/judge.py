@@ -12,7 +12,8 @@ from editing.verify import match
 from service.engines.protocol import SamplingParams
 from service.evaluation.editing.methods import EditSelection
 from service.evaluation.editing.verdicts import WANTED, Verdict, prompts_of
-from service.types import Answer, EditChoice, GenerateQuery
+from service.types.edits import EditChoice
+from service.types.generation import Answer, GenerateQuery
 
 Generate = Callable[[Sequence[GenerateQuery]], list[Answer]]
 
@@ -33,6 +34,9 @@ class EvaluationAnswer:
     used: tuple[str, ...]
 
 
+Answers = dict[EvaluationPrompt, EvaluationAnswer]
+
+
 class AnswerCollector:
     """Asks in at most two calls, and nothing twice: by scope first, then what scope did not already answer.
 
@@ -44,44 +48,42 @@ class AnswerCollector:
     def __init__(self, generate: Generate, params: SamplingParams, unedited: dict[View, str]) -> None:
         self.generate, self.params, self.unedited = generate, params, unedited
 
-    def ask(self, asked: Iterable[EvaluationPrompt]) -> dict[EvaluationPrompt, EvaluationAnswer]:
-        wanted = list(dict.fromkeys(asked))
-        said = self._generated([one for one in wanted if one.choice == "active"])
-        said |= {
-            EvaluationPrompt(one.view, answer.used): answer for one, answer in said.items()
-        }  # under exactly these edits
-        said |= {EvaluationPrompt(view, ()): EvaluationAnswer(text, ()) for view, text in self.unedited.items()}
-        said |= self._generated([one for one in wanted if one not in said])
-        return {one: self._settled(one.view, said[one]) for one in wanted}
+    def ask(self, prompts: Iterable[EvaluationPrompt]) -> Answers:
+        wanted = list(dict.fromkeys(prompts))
+        found = self._generated([one for one in wanted if one.choice == "active"])
+        found |= {EvaluationPrompt(one.view, answer.used): answer for one, answer in found.items()}  # by these edits
+        found |= {EvaluationPrompt(view, ()): EvaluationAnswer(text, ()) for view, text in self.unedited.items()}
+        found |= self._generated([one for one in wanted if one not in found])
+        return {one: self._settled(one.view, found[one]) for one in wanted}
 
     def _settled(self, view: View, answer: EvaluationAnswer) -> EvaluationAnswer:
         """Where no edit acted it is the unedited model, which has one answer, whatever was decoded beside it."""
         return answer if answer.used else EvaluationAnswer(self.unedited.setdefault(view, answer.text), ())
 
-    def _generated(self, asked: Sequence[EvaluationPrompt]) -> dict[EvaluationPrompt, EvaluationAnswer]:
-        if not asked:
+    def _generated(self, prompts: Sequence[EvaluationPrompt]) -> Answers:
+        if not prompts:
             return {}
         queries = [
             GenerateQuery(self.params, prompt=one.view.text, raw=one.view.raw, edits=one.choice or "none")
-            for one in asked
+            for one in prompts
         ]
         answers = self.generate(queries)
-        return {one: EvaluationAnswer(a.text, a.edits_used) for one, a in zip(asked, answers, strict=True)}
+        return {one: EvaluationAnswer(a.text, a.edits_used) for one, a in zip(prompts, answers, strict=True)}
 
 
 class TeacherForcing(Protocol):
-    """Teacher-forced success; see ``service.evaluation.editing.teacher_forcing.Probe``."""
+    """Teacher-forced success; see ``service.evaluation.editing.teacher_forcing.TeacherForcingProbe``."""
 
     def forced(self, rows: Sequence[tuple[View, str, tuple[str, ...]]]) -> list[bool]: ...
 
 
 @dataclass(frozen=True)
 class EditInForce:
-    """An edit in force, what it shall do, and the ways to ask."""
+    """An edit in force, what it shall do, and which edits its prompts are asked under."""
 
     example: Example
     edit_id: str
-    ways: tuple[EditSelection, ...]
+    selections: tuple[EditSelection, ...]
 
 
 class EditJudge:
@@ -93,65 +95,62 @@ class EditJudge:
     """
 
     def __init__(
-        self, asker: AnswerCollector, forcing: TeacherForcing | None = None, edited: frozenset[str] = frozenset()
+        self, answers: AnswerCollector, forcing: TeacherForcing | None = None, edited: frozenset[str] = frozenset()
     ) -> None:
-        self.asker, self.forcing, self.edited = asker, forcing, edited
+        self.answers, self.forcing, self.edited = answers, forcing, edited
 
     def judge(self, group: Sequence[EditInForce], together: Sequence[str] = ()) -> list[tuple[Verdict, ...]]:
         """Verdicts of each edit of the group; ``together``: ids of all edits in force."""
-        rows = [
-            _ForcedRow(n, way.name, kind, EvaluationPrompt(view, way.choice(held.edit_id, together)))
-            for n, held in enumerate(group)
-            for kind, view in prompts_of(held.example)
+        cases = [
+            _Case(n, selection.name, kind, EvaluationPrompt(view, selection.choice(one.edit_id, together)))
+            for n, one in enumerate(group)
+            for kind, view in prompts_of(one.example)
             if kind in WANTED or view.text not in self.edited
-            for way in held.ways
+            for selection in one.selections
         ]
-        before = [EvaluationPrompt(row.asked.view, ()) for row in rows if row.kind not in WANTED]
-        said = self.asker.ask([*(row.asked for row in rows), *before])
-        targets = [held.example.target for held in group]
-        forced = self._forced([row for row in rows if row.kind in WANTED], targets, said)
+        before = [EvaluationPrompt(case.prompt.view, ()) for case in cases if case.kind not in WANTED]
+        answers = self.answers.ask([*(case.prompt for case in cases), *before])
+        targets = [one.example.target for one in group]
+        forced = self._forced([case for case in cases if case.kind in WANTED], targets, answers)
         found: list[list[Verdict]] = [[] for _ in group]
-        for row in rows:
-            found[row.edit].append(self._verdict(row, targets[row.edit], said, forced.get(row)))
+        for case in cases:
+            found[case.edit].append(_verdict(case, targets[case.edit], answers, forced.get(case)))
         return [tuple(verdicts) for verdicts in found]
 
-    def _verdict(
-        self, row: _ForcedRow, target: str, said: dict[EvaluationPrompt, EvaluationAnswer], forced: bool | None
-    ) -> Verdict:
-        answer = said[row.asked]
-        if row.kind in WANTED:
-            hit, wanted = match(answer.text, target) == "exact", target
-        else:
-            wanted = said[EvaluationPrompt(row.asked.view, ())].text
-            hit = answer.text == wanted
-        return Verdict(row.way, row.kind, hit, row.asked.view.text, answer.text, wanted, forced)
-
-    def _forced(
-        self, rows: Sequence[_ForcedRow], targets: Sequence[str], said: dict[EvaluationPrompt, EvaluationAnswer]
-    ) -> dict[_ForcedRow, bool]:
-        if self.forcing is None or not rows:
+    def _forced(self, cases: Sequence[_Case], targets: Sequence[str], answers: Answers) -> dict[_Case, bool]:
+        if self.forcing is None or not cases:
             return {}
-        cases = {row: (row.asked.view, targets[row.edit], said[row.asked].used) for row in rows}
-        unique = list(dict.fromkeys(cases.values()))
+        rows = {case: (case.prompt.view, targets[case.edit], answers[case.prompt].used) for case in cases}
+        unique = list(dict.fromkeys(rows.values()))
         results = dict(zip(unique, self.forcing.forced(unique), strict=True))
-        return {row: results[case] for row, case in cases.items()}
+        return {case: results[row] for case, row in rows.items()}
 
 
 @dataclass(frozen=True)
-class _ForcedRow:
-    """One prompt of one edit of a group, asked one way."""
+class _Case:
+    """One prompt of one edit of a group, under one selection of edits."""
 
     edit: int
-    way: str
+    selection: str
     kind: str
-    asked: EvaluationPrompt
+    prompt: EvaluationPrompt
 
 
-def refusal(example: Example, ways: Iterable[EditSelection], said: str) -> tuple[Verdict, ...]:
+def _verdict(case: _Case, target: str, answers: Answers, forced: bool | None) -> Verdict:
+    view, text = case.prompt.view, answers[case.prompt].text
+    if case.kind in WANTED:
+        hit, wanted = match(text, target) == "exact", target
+    else:
+        wanted = answers[EvaluationPrompt(view, ())].text
+        hit = text == wanted
+    return Verdict(case.selection, case.kind, hit, view.text, text, wanted, forced)
+
+
+def refusal(example: Example, selections: Iterable[EditSelection], answer: str) -> tuple[Verdict, ...]:
     """Verdicts on an edit that was refused: all that was wanted is missed."""
     return tuple(
-        Verdict(way.name, kind, False, view.text, said if kind == "efficacy" else "", example.target)
+        Verdict(one.name, kind, False, view.text, answer if kind == "efficacy" else "", example.target)
         for kind, view in prompts_of(example)
         if kind in WANTED
-        for way in ways
+        for one in selections
     )

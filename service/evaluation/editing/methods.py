@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from editing.edit import Deltas, Edit, EditRequest
-from editing.editors.protocol import Editor
+from editing.editors.protocol import Editor, JointEditor, edit_one
 from editing.errors import InvalidEdit
+from editing.model.edit_batch import EditBatch
 from editing.model.prompts import TargetSequence
 from editing.model.sequences import edit_sequences
 from service.errors import ChecksFailed
 from service.pipeline import Pipeline
-from service.types import Answer, EditChoice, EditOptions, GenerateQuery
+from service.types.edits import EditChoice, EditOptions
+from service.types.generation import Answer, GenerateQuery
 
 _ACTOR = "evaluation"
 
@@ -32,20 +34,20 @@ class EditSelection:
 
 @dataclass(frozen=True)
 class MethodEdit:
-    """An edit that was asked for. ``id`` None: it was refused, and ``said`` is what the model said instead."""
+    """An edit that was asked for. ``id`` None: it was refused, and ``answer`` is what the model said instead."""
 
     id: str | None
     compute_ms: float | None = None
     refinements: int = 0
-    said: str = ""
+    answer: str = ""
 
 
 class EditingMethod(Protocol):
     """An editor behind an interface that a user has."""
 
     name: str
-    single: tuple[EditSelection, ...]  # ways to ask when one edit is made at a time
-    cumulative: tuple[EditSelection, ...]  # and when all are left in force
+    single: tuple[EditSelection, ...]  # of prompts while one edit is made at a time
+    cumulative: tuple[EditSelection, ...]  # and while all are left in force
 
     def edit(self, request: EditRequest) -> MethodEdit: ...
     def rollback(self, edit_id: str) -> None: ...
@@ -86,77 +88,125 @@ class ServiceMethod:
         return self.pipeline.generate_many(queries)
 
     def in_force(self, text: str, choice: EditChoice) -> tuple[str, ...]:
-        book = self.pipeline.book
-        return tuple(self.pipeline.corrector.compute.run(book.in_force, text, book.refresh(), choice))
+        registry = self.pipeline.registry
+        return tuple(registry.in_force(text, registry.refresh(), choice))
 
     def deltas(self, edit_id: str) -> Deltas:
-        return self.pipeline.book.edit(edit_id).deltas
+        return self.pipeline.registry.edit(edit_id).deltas
 
 
 class EditorMethod:
     """An editor by itself: its factors go to the engine as they come, and left in force, all act on all prompts.
 
-    Args:
-        joint: make one change of all edits where the editor can (``edit_many``); otherwise each edit is made on top of
-            those in force, as sequential editing does.
+    Each edit is made on top of those in force, as sequential editing does.
     """
 
-    def __init__(self, name: str, editor: Editor, pipeline: Pipeline, *, joint: bool = False) -> None:
+    def __init__(self, name: str, editor: Editor, pipeline: Pipeline) -> None:
         self.name, self.editor, self.pipeline = name, editor, pipeline
         self.single: tuple[EditSelection, ...] = (EditSelection(name, "own"),)
         self.cumulative: tuple[EditSelection, ...] = (EditSelection(name, "all"),)
-        self.joint = joint and hasattr(editor, "edit_many")
-        self._waiting: list[list[TargetSequence]] = []
-        self._made: dict[str, Edit] = {}
+        self._edits: dict[str, Edit] = {}
         self._count = 0
 
     def edit(self, request: EditRequest) -> MethodEdit:
-        prompts = self.pipeline.prompts
-        try:
-            sequences = edit_sequences(prompts.encoder, request, prompts.context)
-        except InvalidEdit:
+        sequences = _sequences(self.pipeline, request)
+        if sequences is None:
             return MethodEdit(None)
         self._count += 1
-        edit_id = f"{self.name} {self._count}"
-        if self.joint:
-            self._waiting.append(sequences)
-            return MethodEdit(edit_id)
-        began = time.perf_counter()
-        deltas = self._run(self.editor.edit, sequences, [edit.deltas for edit in self._made.values()])
+        edit_id, began = f"{self.name} {self._count}", time.perf_counter()
+        under = [edit.deltas for edit in self._edits.values()]
+        pipeline = self.pipeline
+        deltas = pipeline.compute.run(edit_one, self.editor, pipeline.base.model, sequences, under)
         took = round((time.perf_counter() - began) * 1000, 1)
-        self._made[edit_id] = Edit(edit_id, request, deltas)
+        self._edits[edit_id] = Edit(edit_id, request, deltas)
         return MethodEdit(edit_id, took)
 
     def rollback(self, edit_id: str) -> None:
-        del self._made[edit_id]
+        del self._edits[edit_id]
 
     def reset(self) -> None:
-        self._made.clear()
-        self._waiting.clear()
+        self._edits.clear()
 
     def generate_many(self, queries: Sequence[GenerateQuery]) -> list[Answer]:
-        prompts = [self.pipeline.prompts.of_query(query).ids for query in queries]
         used = [self.in_force("", query.edits) for query in queries]
-        edits = [[self._made[i] for i in ids] for ids in used]
-        made = self.pipeline.engine.generate(prompts, edits, queries[0].params)
-        return [
-            Answer(m.text, m.finish_reason, 0, ids, m.prompt_tokens, m.completion_tokens)
-            for m, ids in zip(made, used, strict=True)
-        ]
+        return _answers(self.pipeline, queries, [[self._edits[i] for i in ids] for ids in used])
 
-    def in_force(self, text: str, choice: EditChoice) -> tuple[str, ...]:  # noqa: ARG002 - it does not look at the text
-        """An edit that changes nothing is not in force."""
-        if choice == "none":
-            return ()
-        if self._waiting:
-            deltas = self._run(self.editor.edit_many, self._waiting)  # type: ignore[attr-defined]  # see ``joint``
-            self._made[self.name] = Edit(self.name, EditRequest("", ""), deltas)
-            self._waiting = []
-        ids = tuple(self._made) if self.joint or choice == "active" else choice
-        return tuple(i for i in ids if self._made[i].deltas)
+    def in_force(self, text: str, choice: EditChoice) -> tuple[str, ...]:
+        """Whatever the text; an edit that changes nothing is not in force."""
+        del text
+        ids = () if choice == "none" else tuple(self._edits) if choice == "active" else choice
+        return tuple(i for i in ids if self._edits[i].deltas)
 
     def deltas(self, edit_id: str) -> Deltas:
-        return self._made[edit_id].deltas
+        return self._edits[edit_id].deltas
 
-    def _run(self, work: Callable[..., Deltas], *what: Any) -> Deltas:
-        return self.pipeline.corrector.compute.run(work, self.pipeline.base.model, *what)
+
+class JointMethod:
+    """An editor that makes one change of all edits, once they are asked for. It acts on all prompts."""
+
+    def __init__(self, name: str, editor: JointEditor, pipeline: Pipeline) -> None:
+        self.name, self.editor, self.pipeline = name, editor, pipeline
+        self.single: tuple[EditSelection, ...] = ()
+        self.cumulative: tuple[EditSelection, ...] = (EditSelection(name, "all"),)
+        self._corrections: list[list[TargetSequence]] = []
+        self._change: Edit | None = None
+
+    def edit(self, request: EditRequest) -> MethodEdit:
+        """Noted for the change that is made of all."""
+        sequences = _sequences(self.pipeline, request)
+        if sequences is None:
+            return MethodEdit(None)
+        self._corrections.append(sequences)
+        self._change = None
+        return MethodEdit(f"{self.name} {len(self._corrections)}")
+
+    def rollback(self, edit_id: str) -> None:
+        raise ValueError(f"{edit_id} is part of one change and cannot be taken out of it")
+
+    def reset(self) -> None:
+        self._corrections.clear()
+        self._change = None
+
+    def generate_many(self, queries: Sequence[GenerateQuery]) -> list[Answer]:
+        edits = [[self._joint()] if self.in_force("", query.edits) else [] for query in queries]
+        return _answers(self.pipeline, queries, edits)
+
+    def in_force(self, text: str, choice: EditChoice) -> tuple[str, ...]:
+        """The one change, whatever the text."""
+        del text
+        return (self.name,) if choice != "none" and self._corrections else ()
+
+    def deltas(self, edit_id: str) -> Deltas:
+        del edit_id
+        return self._joint().deltas
+
+    def _joint(self) -> Edit:
+        if self._change is None:
+            batch = EditBatch.whole(self.pipeline.base.model, self._corrections)
+            deltas = self.pipeline.compute.run(self.editor.edit_jointly, batch)
+            self._change = Edit(self.name, EditRequest("", ""), deltas)
+        return self._change
+
+
+def _sequences(pipeline: Pipeline, request: EditRequest) -> list[TargetSequence] | None:
+    """The views of a request with their target; None where it cannot become an edit."""
+    try:
+        return edit_sequences(pipeline.prompts.encoder, request, pipeline.prompts.context)
+    except InvalidEdit:
+        return None
+
+
+def _answers(pipeline: Pipeline, queries: Sequence[GenerateQuery], edits: Sequence[Sequence[Edit]]) -> list[Answer]:
+    """Answers under exactly these edits; all share the first query's parameters."""
+    prompts = [pipeline.prompts.of_query(query).ids for query in queries]
+    return [
+        Answer(
+            text=one.text,
+            finish_reason=one.finish_reason,
+            revision=0,
+            edits_used=tuple(edit.id for edit in own),
+            prompt_tokens=one.prompt_tokens,
+            completion_tokens=one.completion_tokens,
+        )
+        for one, own in zip(pipeline.engine.generate(prompts, edits, queries[0].params), edits, strict=True)
+    ]

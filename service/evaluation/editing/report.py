@@ -1,4 +1,4 @@
-"""The figures of an evaluation: counted from what was noted of each edit, as a document and as tables."""
+"""The figures of an evaluation, counted from its verdicts, as a document and as tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from service.evaluation.editing.verdicts import KINDS, WANTED, EditVerdicts, PassageDrift, Verdict
+from service.evaluation.editing.verdicts import KINDS, WANTED, EditVerdicts, Fluency, PassageDrift, Verdict
 from service.evaluation.statistics import Proportion, quantile
 
 TARGETS = {
@@ -24,41 +24,45 @@ _WORST = 5  # relations in the console
 Document = Mapping[str, Any]
 
 
-def summary(judged: Sequence[EditVerdicts]) -> dict[str, Any]:
-    """What a set of examples gave: how its edits were made, and shares, drift and fluency of each way."""
-    editors = dict.fromkeys(one.editor for one in judged)
-    ways = dict.fromkeys(verdict.way for one in judged for verdict in one.verdicts)
+def summary(edits: Sequence[EditVerdicts]) -> dict[str, Any]:
+    """What a set of examples gave: how its edits were made, and shares, drift and fluency of each selection."""
+    editors = dict.fromkeys(one.editor for one in edits)
+    ways = dict.fromkeys(verdict.way for one in edits for verdict in one.verdicts)
     return {
-        "edits": sum(one.editor == next(iter(editors), None) for one in judged),
-        "made": {editor: _made([one for one in judged if one.editor == editor]) for editor in editors},
-        "ways": {way: _way(judged, way) for way in ways},
+        "edits": sum(one.editor == next(iter(editors), None) for one in edits),
+        "made": {editor: _made([one for one in edits if one.editor == editor]) for editor in editors},
+        "ways": {way: _way(edits, way) for way in ways},
     }
 
 
-def _made(judged: Sequence[EditVerdicts]) -> dict[str, Any]:
-    times = [one.compute_ms for one in judged if one.compute_ms is not None]
+def _made(edits: Sequence[EditVerdicts]) -> dict[str, Any]:
+    times = [one.compute_ms for one in edits if one.compute_ms is not None]
     return {
-        "edits": len(judged),
-        "refused": sum(one.refused for one in judged),
-        "refined": sum(one.refinements > 0 for one in judged),
+        "edits": len(edits),
+        "refused": sum(one.refused for one in edits),
+        "refined": sum(one.refinements > 0 for one in edits),
         "compute_ms": {"p50": quantile(times, 0.5), "p95": quantile(times, 0.95)} if times else None,
     }
 
 
-def _way(judged: Sequence[EditVerdicts], way: str) -> dict[str, Any]:
-    pairs = [(one, verdict) for one in judged for verdict in one.verdicts if verdict.way == way]
-    readings = [reading for one in judged for reading in one.readings if reading.way == way]
-    told = [fluency for one in judged for fluency in one.fluency if fluency.way == way]
-    means = {"before": [one.before for one in told], "after": [one.after for one in told]}
+def _way(edits: Sequence[EditVerdicts], way: str) -> dict[str, Any]:
+    pairs = [(one, verdict) for one in edits for verdict in one.verdicts if verdict.way == way]
+    readings = [reading for one in edits for reading in one.readings if reading.way == way]
     return {
         "kinds": _kinds([verdict for _, verdict in pairs]),
         "relations": _by(pairs, lambda one: one.relation),
         "forms": _by(pairs, lambda one: one.form),
         "drift": drift(readings) if readings else None,
-        "fluency": {name: round(sum(of) / len(of), 3) for name, of in means.items()} | {"texts": len(told)}
-        if told
-        else None,
+        "fluency": _fluency([fluency for one in edits for fluency in one.fluency if fluency.way == way]),
     }
+
+
+def _fluency(texts: Sequence[Fluency]) -> dict[str, Any] | None:
+    """Mean n-gram entropy without and with the edits."""
+    if not texts:
+        return None
+    before, after = (sum(of) / len(texts) for of in zip(*((one.before, one.after) for one in texts), strict=True))
+    return {"before": round(before, 3), "after": round(after, 3), "texts": len(texts)}
 
 
 def _by(pairs: Iterable[tuple[EditVerdicts, Verdict]], group: Callable[[EditVerdicts], str]) -> dict[str, Any]:
@@ -112,10 +116,10 @@ def _beside(sets: Mapping[str, Document]) -> Iterator[str]:
     for name, found in sets.items():
         for way, figures in found["ways"].items():
             shares = (_share(figures["kinds"].get(kind, {}).get("teacher_forced")) for kind in WANTED)
-            drifted, told = figures["drift"], figures["fluency"]
+            drifted, fluency = figures["drift"], figures["fluency"]
             change = f"{drifted['per_cent']:+.2f} %" if drifted else "–"
             divergence = f"{drifted['kl_per_token']:.4f}" if drifted else "–"
-            entropy = f"{told['before']:.2f} → {told['after']:.2f}" if told else "–"
+            entropy = f"{fluency['before']:.2f} → {fluency['after']:.2f}" if fluency else "–"
             yield _row(_named(name, found), way, *shares, change, divergence, entropy)
     yield _row("", "target", *("" for _ in WANTED), f"< {DRIFT_TARGET} %", "", "")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,19 +16,17 @@ from editing.model.prompts import PromptEncoder, TargetSequence
 from editing.model.row import Row
 from editing.model.sequences import target_logits
 from editing.model.side_path import edited, stack
-from service.answers.index_manager import IndexManager
 from service.engines.compute_thread import ComputeThread
 from service.evaluation.editing.methods import EditingMethod
 from service.evaluation.editing.verdicts import PassageDrift
-from service.types import EditChoice
+from service.types.edits import EditChoice
 
 PASSAGE_TOKENS = 128
 _ROWS = 16  # sequences in one pass
-_WORDS = 40  # shorter passages say little
 
 
 class TeacherForcingProbe:
-    """Runs the base model under a subject's edits.
+    """Runs the base model under the edits of a method.
 
     Args:
         unedited: logits of passages without edits, kept over the run.
@@ -41,10 +37,10 @@ class TeacherForcingProbe:
         model: Any,
         encoder: PromptEncoder,
         compute: ComputeThread,
-        subject: EditingMethod,
+        method: EditingMethod,
         unedited: dict[str, tuple[Tensor, Tensor]],
     ) -> None:
-        self.model, self.encoder, self.compute, self.subject = model, encoder, compute, subject
+        self.model, self.encoder, self.compute, self.method = model, encoder, compute, method
         self.unedited = unedited
 
     def forced(self, rows: Sequence[tuple[View, str, tuple[str, ...]]]) -> list[bool]:
@@ -54,25 +50,23 @@ class TeacherForcingProbe:
             found += self.compute.run(self._forced, rows[at : at + _ROWS])
         return found
 
-    def read(self, way: str, passage: str, choice: EditChoice) -> PassageDrift:
+    def read(self, selection: str, passage: str, choice: EditChoice) -> PassageDrift:
         """The passage as raw text under the edits that would act on it, beside the unedited model's reading."""
-        ids = self.subject.in_force(passage, choice)
+        ids = self.method.in_force(passage, choice)
         sequence = TargetSequence(self.encoder.raw(passage)[:PASSAGE_TOKENS], 1)
         if passage not in self.unedited:
             self.unedited[passage] = self.compute.run(self._logits, sequence, [])
         base, targets = self.unedited[passage]
         if not ids:  # the very same pass
             nll = _nll(base, targets)
-            return PassageDrift(way, len(targets), nll, nll, 0.0)
-        logits, _ = self.compute.run(self._logits, sequence, [self.subject.deltas(i) for i in ids])
-        return PassageDrift(way, len(targets), _nll(base, targets), _nll(logits, targets), _kl(base, logits))
+            return PassageDrift(selection, len(targets), nll, nll, 0.0)
+        logits, _ = self.compute.run(self._logits, sequence, [self.method.deltas(i) for i in ids])
+        return PassageDrift(selection, len(targets), _nll(base, targets), _nll(logits, targets), _kl(base, logits))
 
     @torch.inference_mode()
     def _forced(self, rows: Sequence[tuple[View, str, tuple[str, ...]]]) -> list[bool]:
         sequences = [self.encoder.sequence(view.text, view.raw, target) for view, target, _ in rows]
-        factors = stack(
-            [[self.subject.deltas(i) for i in ids] for *_, ids in rows], self.model.dtype, self.model.device
-        )
+        factors = stack([[self.method.deltas(i) for i in ids] for *_, ids in rows], self.model.dtype, self.model.device)
         where = positions([Row(n, "view", sequence) for n, sequence in enumerate(sequences)], self.model.device)
         with edited(self.model, factors):
             said = FullPasses(self.model).logits(sequences, where).argmax(-1)
@@ -93,14 +87,3 @@ def _kl(base: Tensor, logits: Tensor) -> float:
     """KL(base ‖ edited), summed over the positions."""
     p, q = F.log_softmax(base.float(), -1), F.log_softmax(logits.float(), -1)
     return float(F.kl_div(q, p, reduction="sum", log_target=True))
-
-
-def passages_of(library: IndexManager, n: int, seed: int, wait: float = 60.0) -> list[str]:
-    """Up to ``n`` passages of the active index, drawn by ``seed``; none where no index opens in time."""
-    end = time.monotonic() + wait
-    while not library.is_open and not library.failure and time.monotonic() < end:
-        time.sleep(0.1)
-    if not n or not library.is_open:
-        return []
-    texts = sorted({p.text for p in library.retriever().index.passages if len(p.text.split()) >= _WORDS})
-    return random.Random(seed).sample(texts, min(n, len(texts)))

@@ -1,4 +1,4 @@
-"""What an evaluation notes of each edit: values that all its figures are counted from."""
+"""The verdicts on each edit, which all figures of an evaluation are counted from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from editing.data.facts import Example
-from editing.language.views import View
+from editing.language.views import View, answers_in_a_sentence
 
 WANTED = ("efficacy", "chat", "statement")
 KEPT = ("same_subject", "same_relation", "unrelated")
@@ -16,10 +16,10 @@ KINDS = (*WANTED, *KEPT)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one prompt gave.
+    """The answer to one prompt, judged.
 
     Attributes:
-        way: which edits acted, e.g. "with scope".
+        way: which edits acted, by the name of an ``EditSelection``, e.g. "with scope".
         hit: free generation gave the wanted answer; where the answer was to be kept, the same text as before.
         wanted: the target, or the answer before the edit.
         forced: whether every token of the target is the likeliest one given those before it.
@@ -98,5 +98,5 @@ def form_of(example: Example) -> str:
     """The form that the edit is given in."""
     if example.edit.raw:
         return "statement"
-    whole = example.target.endswith(".") and not example.statements
+    whole = answers_in_a_sentence(example.edit.text, example.target)
     return "question, whole sentence" if whole else "question"

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from errata.journal import append_journal, read_journal
 from retrieval.evaluation.metrics import has_answer
 from retrieval.evaluation.nq_open import Question
 from service.engines.protocol import SamplingParams
 from service.errors import InvalidPrompt
-from service.types import AskQuery, Decoding, GenerateQuery, Mode, Service
+from service.types.answers import AskQuery, Decoding, Mode
+from service.types.generation import GenerateQuery
+from service.types.service import Service
 
 CLOSED_BOOK = "closed-book"
 FAST = "sequence-fast"  # RAG-Sequence by fast decoding; "sequence" is thorough
@@ -26,7 +29,7 @@ _TOGETHER = 8  # requests under way at once; the engine decodes them together
 
 @dataclass(frozen=True)
 class RagAnswer:
-    """What the service said to one question.
+    """The service's answer to one question.
 
     Attributes:
         mode: of ``/ask``, or ``sequence-fast``, or ``closed-book``: the question alone, as ``/generate`` answers it.
@@ -59,19 +62,18 @@ class AnswerJournal:
     def __init__(self, path: Path | None) -> None:
         self.path, self.taken_up = path, 0
         self._writing = threading.Lock()
-        self._known = dict(_records(path)) if path else {}
+        self._known = dict(_known_answers(path)) if path else {}
 
     def of(self, key: str) -> RagAnswer | None:
         found = self._known.get(key)
         self.taken_up += found is not None
         return found
 
-    def add(self, key: str, said: RagAnswer) -> None:
+    def add(self, key: str, answer: RagAnswer) -> None:
         with self._writing:
-            self._known[key] = said
+            self._known[key] = answer
             if self.path:
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"of": key, **asdict(said)}, ensure_ascii=False) + "\n")
+                append_journal(self.path, [{"of": key, **asdict(answer)}])
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ class AnswerCollection:
         k: passages for each question.
     """
 
-    usecases: Service
-    notes: AnswerJournal
+    service: Service
+    journal: AnswerJournal
     depends: Mapping[str, Any]
     k: int
     params: SamplingParams
@@ -96,12 +98,12 @@ class AnswerCollection:
 
         def one(question: Question) -> RagAnswer:
             key = self._key(mode, question, under)
-            said = self.notes.of(key)
-            if said is None:
-                said = self._said(mode, question)
-                self.notes.add(key, said)
+            answer = self.journal.of(key)
+            if answer is None:
+                answer = self._answer(mode, question)
+                self.journal.add(key, answer)
             on_answer()
-            return said
+            return answer
 
         pool = ThreadPoolExecutor(_TOGETHER)
         try:
@@ -117,21 +119,21 @@ class AnswerCollection:
         what = json.dumps([depends, mode, under, question.text, question.answers], sort_keys=True)
         return hashlib.sha256(what.encode()).hexdigest()[:32]
 
-    def _said(self, mode: str, question: Question) -> RagAnswer:
+    def _answer(self, mode: str, question: Question) -> RagAnswer:
         try:
             return self._closed(question) if mode == CLOSED_BOOK else self._open(mode, question)
         except InvalidPrompt as error:
             return RagAnswer(mode, question.text, "", refused=str(error))
 
     def _closed(self, question: Question) -> RagAnswer:
-        answer = self.usecases.generate(GenerateQuery(self.params, prompt=question.text))
+        answer = self.service.generate(GenerateQuery(self.params, prompt=question.text))
         return RagAnswer(CLOSED_BOOK, question.text, answer.text, edits_used=answer.edits_used)
 
     def _open(self, mode: str, question: Question) -> RagAnswer:
         how: Mode = "sequence" if mode == FAST else mode  # type: ignore[assignment]  # checked by the command
         decoding: Decoding = "fast" if mode == FAST else "thorough"
         query = AskQuery(question.text, self.params, self.k, how, decoding=decoding)
-        answer = self.usecases.ask(query)
+        answer = self.service.ask(query)
         texts = (f"{used.passage.title} . {used.passage.text}" for used in answer.passages)
         return RagAnswer(
             mode,
@@ -144,15 +146,12 @@ class AnswerCollection:
         )
 
 
-def _records(path: Path) -> list[tuple[str, RagAnswer]]:
-    """Every whole line; an interruption may have left half of one."""
-    found, names = [], [field.name for field in fields(RagAnswer)]
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-            try:
-                record = json.loads(line)
-                said = RagAnswer(**{name: record[name] for name in names})
-                found.append((record["of"], RagAnswer(**{**asdict(said), "edits_used": tuple(said.edits_used)})))
-            except (ValueError, KeyError, TypeError):
-                continue
-    return found
+def _known_answers(path: Path) -> Iterator[tuple[str, RagAnswer]]:
+    """Key and answer of every record; those of another form are left out."""
+    names = [field.name for field in fields(RagAnswer)]
+    for record in read_journal(path):
+        try:
+            values = {name: record[name] for name in names}
+            yield record["of"], RagAnswer(**{**values, "edits_used": tuple(values["edits_used"])})
+        except (KeyError, TypeError):
+            continue

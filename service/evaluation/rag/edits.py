@@ -17,7 +17,7 @@ from retrieval.evaluation.nq_open import Question
 from service.errors import ChecksFailed, InvalidPrompt
 from service.evaluation.rag.answers import AnswerCollection, RagAnswer
 from service.evaluation.statistics import Proportion
-from service.types import EditOptions
+from service.types.edits import EditOptions
 
 _ACTOR = "evaluation"
 _ASKS = re.compile(r"\b(who|whose|whom|when|where|how many|how much|which|what)\b")
@@ -65,13 +65,13 @@ def _differs(answer: str, answers: Iterable[str]) -> bool:
 
 
 def correct(
-    asking: AnswerCollection, corrections: Sequence[CounterfactualCorrection], on_edit: Callable[[], None]
+    collection: AnswerCollection, corrections: Sequence[CounterfactualCorrection], on_edit: Callable[[], None]
 ) -> list[CounterfactualCorrection]:
     """Make the edits; one that does not verify is refused, as a user would see it."""
     made = []
     for one in corrections:
         try:
-            edit_id = asking.usecases.edit(EditRequest(one.question.text, one.wanted), EditOptions(_ACTOR)).id
+            edit_id = collection.service.edit(EditRequest(one.question.text, one.wanted), EditOptions(_ACTOR)).id
         except (ChecksFailed, InvalidEdit, InvalidPrompt):
             edit_id = None
         made.append(CounterfactualCorrection(one.question, one.wanted, edit_id))
@@ -80,7 +80,7 @@ def correct(
 
 
 def edits_figures(
-    asking: AnswerCollection,
+    collection: AnswerCollection,
     corrections: Sequence[CounterfactualCorrection],
     before: Mapping[str, Sequence[RagAnswer]],
     on_step: Callable[[], None] = lambda: None,
@@ -88,61 +88,68 @@ def edits_figures(
     """Make the corrections, ask everything again in every mode, and take them back.
 
     Args:
-        before: by mode, what the service said to all questions without the edits, the corrected ones among them.
+        before: by mode, the service's answers to all questions without the edits, the corrected ones among them.
         on_step: called after each edit and each answer.
     """
-    usecases, start = asking.usecases, asking.usecases.model().revision
+    service, start = collection.service, collection.service.model().revision
     try:
-        made = correct(asking, corrections, on_step)
-        standing = [one for one in made if one.edit_id]
-        modes = {mode: _mode(asking, mode, standing, corrections, said, on_step) for mode, said in before.items()}
+        made = correct(collection, corrections, on_step)
+        asking = _AskingAgain(collection, [one for one in made if one.edit_id], corrections, on_step)
+        modes = {mode: asking.figures(mode, answers) for mode, answers in before.items()}
     finally:
-        if usecases.model().revision != start:
-            usecases.restore(start, _ACTOR, None, None)
+        if service.model().revision != start:
+            service.restore(start, _ACTOR, None, None)
     return {
         "wanted": len(corrections),
-        "made": len(standing),
+        "made": len(asking.in_force),
         "corrections": [{"question": one.question.text, "answer": one.wanted, "id": one.edit_id} for one in made],
         "modes": modes,
     }
 
 
-def _mode(
-    asking: AnswerCollection,
-    mode: str,
-    standing: Sequence[CounterfactualCorrection],
-    corrections: Sequence[CounterfactualCorrection],
-    before: Sequence[RagAnswer],
-    on_step: Callable[[], None],
-) -> dict[str, Any]:
-    under = _named(standing)
-    edited = asking.ask(mode, [Question(one.question.text, (one.wanted,)) for one in standing], on_step, under)
-    corrected = {one.question.text for one in corrections}
-    others = [said for said in before if said.question not in corrected and said.refused is None]
-    after = asking.ask(mode, [Question(said.question, ()) for said in others], on_step, under)
-    follows = [exact_match(said.answer, [one.wanted]) for said, one in zip(edited, standing, strict=True)]
-    used = [bool(said.edits_used) for said in edited]
-    kept = [new.answer == old.answer for new, old in zip(after, others, strict=True)]
-    changed = [
-        {"question": old.question, "before": old.answer, "after": new.answer, "edited": bool(new.edits_used)}
-        for new, old, same in zip(after, others, kept, strict=True)
-        if not same
-    ]
-    overruling = [said.overruled for said in edited]
-    return {
-        "edited": _share(follows),
-        "in_force": _share(used),
-        "overruling": _share(overruling),
-        "kept": _share(kept),
-        "changed": changed,
-    }
+@dataclass(frozen=True)
+class _AskingAgain:
+    """The questions of an evaluation, asked with corrections in force.
+
+    Attributes:
+        in_force: the corrections that were made, of all ``corrections``.
+    """
+
+    collection: AnswerCollection
+    in_force: Sequence[CounterfactualCorrection]
+    corrections: Sequence[CounterfactualCorrection]
+    on_step: Callable[[], None]
+
+    def figures(self, mode: str, before: Sequence[RagAnswer]) -> dict[str, Any]:
+        """How many corrected questions follow their edit, and how many others have the answer of ``before``."""
+        edited = self._ask(mode, [Question(one.question.text, (one.wanted,)) for one in self.in_force])
+        corrected = {one.question.text for one in self.corrections}
+        others = [old for old in before if old.question not in corrected and old.refused is None]
+        after = self._ask(mode, [Question(old.question, ()) for old in others])
+        pairs = list(zip(others, after, strict=True))
+        follows = (exact_match(new.answer, [one.wanted]) for new, one in zip(edited, self.in_force, strict=True))
+        return {
+            "edited": _share(follows),
+            "in_force": _share(bool(new.edits_used) for new in edited),
+            "overruling": _share(new.overruled for new in edited),
+            "kept": _share(new.answer == old.answer for old, new in pairs),
+            "changed": [
+                {"question": old.question, "before": old.answer, "after": new.answer, "edited": bool(new.edits_used)}
+                for old, new in pairs
+                if new.answer != old.answer
+            ],
+        }
+
+    def _ask(self, mode: str, questions: Sequence[Question]) -> list[RagAnswer]:
+        return self.collection.ask(mode, questions, self.on_step, _named(self.in_force))
 
 
-def _share(values: Sequence[bool]) -> dict[str, Any] | None:
-    return Proportion.of(values).document() if values else None
+def _share(values: Iterable[bool]) -> dict[str, Any] | None:
+    share = Proportion.of(values)
+    return share.document() if share.trials else None
 
 
-def _named(standing: Sequence[CounterfactualCorrection]) -> str:
-    """Names the edits in force by what they say, for the notes."""
-    pairs = [(one.question.text, one.wanted) for one in standing]
+def _named(in_force: Sequence[CounterfactualCorrection]) -> str:
+    """Names the edits in force by their questions and answers, for the journal."""
+    pairs = [(one.question.text, one.wanted) for one in in_force]
     return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from service.evaluation.editing.plots import figure_of, legend, save
+from service.evaluation.plots import Estimate, figure_of, grouped_bars, legend, save
 from service.evaluation.rag.figures import ALL, IN_INDEX, NOT_IN_INDEX
 
 Document = Mapping[str, Any]
@@ -49,11 +49,9 @@ def _answers(modes: Document, image: Path) -> Path:
     panels = [(group, names) for group, names in wanted if any(group in found for found in modes.values())]
     figure, axes = figure_of(len(panels), 4.0)
     for axis, (group, names) in zip(axes, panels, strict=True):
-        width = 0.8 / len(modes)
-        for number, (mode, found) in enumerate(modes.items()):
-            at = [place - 0.4 + width * (number + 0.5) for place in range(len(names))]
-            heights, errors = _heights([found[group][name] for name in names])
-            axis.bar(at, heights, width * 0.95, label=mode, yerr=errors)
+        grouped_bars(
+            axis, names, {mode: {n: _estimate(found[group][n]) for n in names} for mode, found in modes.items()}
+        )
         n = next(iter(modes.values()))[group]["questions"]
         axis.set_xticks(range(len(names)), [_LABELS.get(name, name) for name in names])
         axis.set(title=f"answer {group}, n = {n}", ylim=(0, 1.05), ylabel="share of questions")
@@ -62,9 +60,6 @@ def _answers(modes: Document, image: Path) -> Path:
     return image
 
 
-def _heights(figures: list[Document]) -> tuple[list[float], tuple[list[float], list[float]]]:
-    """Values, and the distances to the ends of their intervals."""
-    values = [of.get("rate", of.get("mean", 0.0)) for of in figures]
-    low = [max(0.0, value - of["low"]) for value, of in zip(values, figures, strict=True)]
-    high = [max(0.0, of["high"] - value) for value, of in zip(values, figures, strict=True)]
-    return values, (low, high)
+def _estimate(figure: Document) -> Estimate:
+    """Of a share or a mean."""
+    return Estimate(figure.get("rate", figure.get("mean", 0.0)), figure["low"], figure["high"])

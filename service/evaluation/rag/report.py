@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from retrieval.evaluation.recall import AT
-from service.cli.terminal.tables import show
 from service.evaluation.rag.figures import ALL, FOUND, IN_INDEX, NOT_IN_INDEX
+from service.evaluation.report_table import ReportTable
 
 Document = Mapping[str, Any]
 _TITLES = {
@@ -18,36 +18,42 @@ _TITLES = {
 }
 
 
-def show_evaluation(document: Document) -> None:
+def evaluation_tables(document: Document) -> Iterator[ReportTable]:
     """Everything that was measured; beneath each figure its 95 % interval."""
-    heads = ("search", *(f"recall@{k}" for k in AT), "MRR")
+    columns = ("search", *(f"recall@{k}" for k in AT), "MRR")
     for group in (IN_INDEX, ALL):
-        _show("Retrieval", group, document["retrieval"], heads, _recall)
-    heads = ("mode", "EM", "F1", "contained", "“not in\nindex”", "false\nanswers")
+        yield from _tables("Retrieval", group, document["retrieval"], columns, _recall)
+    columns = ("mode", "EM", "F1", "contained", "“not in\nindex”", "false\nanswers")
     for group in (IN_INDEX, FOUND, NOT_IN_INDEX, ALL):
-        _show("Answers", group, document["answers"], heads, _answers)
+        yield from _tables("Answers", group, document["answers"], columns, _answers)
     if document["edits"]:
-        show_edited(document["edits"])
-    for how, why in document["without"].items():
-        print(f"{how} is left out: {why}")
-    print(_footnote(document))
+        yield _edits(document["edits"])
 
 
-def show_edited(edits: Document) -> None:
+def remarks(document: Document) -> Iterator[str]:
+    """Lines beneath the tables: what was left out and why, and what the figures are of."""
+    yield from (f"{how} is left out: {why}" for how, why in document["without"].items())
+    yield _footnote(document)
+
+
+def _edits(edits: Document) -> ReportTable:
     """How many corrections are answered with, and how many other answers stayed."""
     names = ("edited", "in_force", "overruling", "kept")
     rows = [(mode, *(_figure(of[name]) for name in names)) for mode, of in edits["modes"].items()]
     title = f"Edits beside passages, {edits['made']} made, {edits['wanted'] - edits['made']} refused"
-    heads = ("mode", "answered with the edit", "edit in force", "a passage overruled", "others kept word for word")
-    show(title, heads, rows)
+    columns = ("mode", "answered with the edit", "edit in force", "a passage overruled", "others kept word for word")
+    return ReportTable(title, columns, rows)
 
 
-def _show(what: str, group: str, of: Document, heads: tuple[str, ...], cells: Any) -> None:
+def _tables(
+    what: str, group: str, of: Document, columns: Sequence[str], cells: Callable[[Document], Iterator[str]]
+) -> Iterator[ReportTable]:
+    """One table, if something of the group was measured."""
     rows = {name: groups[group] for name, groups in of.items() if group in groups}
     if rows:
         n = next(iter(rows.values()))["questions"]
         title = f"{what}, {_TITLES[group]}, n = {n}"
-        show(title, heads, ((name, *cells(found)) for name, found in rows.items()))
+        yield ReportTable(title, columns, [(name, *cells(found)) for name, found in rows.items()])
 
 
 def _recall(found: Document) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A reader is examined as it is served: on questions set aside, whatever it would rather not have answered."""
+"""Evaluation of a reader as it is served: on questions set aside, with its thresholds open."""
 
 from __future__ import annotations
 
@@ -6,78 +6,78 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from retrieval.reader.calibration import EvaluatedAnswer, best_temperature, best_thresholds
+from retrieval.evaluation.calibration import EvaluatedAnswer, best_temperature, best_thresholds
 from retrieval.reader.card import ReaderCard, Thresholds
 from retrieval.reader.excerpts import rank_sentences
-from retrieval.reader.known_questions import AnnotatedQuestionSet
-from retrieval.reader.training_set import AnnotatedQuestion
 from retrieval.search.retriever import Retriever
+from retrieval.training.known_questions import AnnotatedQuestionSet
+from retrieval.training.training_set import AnnotatedQuestion
 from service.answers.passage_reader import QUOTED, PassageReader
 from service.answers.reader import best_product
 from service.engines.protocol import SamplingParams
-from service.types import AskQuery, Mode
+from service.types.answers import AskQuery, Mode
 
 SHOWN = 5  # passages, as an answer gets them when nothing else is asked for
-UNTOLD = 120  # questions that no passage answers, at most
+UNANSWERABLE = 120  # questions that no passage answers, at most
 _AT_ONCE = 8  # questions
 _OPEN = Thresholds(not_told=2.0, sure=1e-300)  # answers whatever the probabilities
 
 
-def questions_of(asked: AnnotatedQuestionSet, untold: int = UNTOLD) -> list[AnnotatedQuestion]:
-    """Those that are told, and some of those asked in vain."""
-    return [*asked.told, *asked.in_vain[:untold]]
+def questions_of(questions: AnnotatedQuestionSet, unanswerable: int = UNANSWERABLE) -> list[AnnotatedQuestion]:
+    """The answerable ones, and some of the others."""
+    return [*questions.answerable, *questions.unanswerable[:unanswerable]]
 
 
-def examine(
+def collect_answers(
     passages: PassageReader,
     retriever: Retriever,
     questions: Sequence[AnnotatedQuestion],
     mode: Mode,
-    asked: Callable[[], None] = lambda: None,
+    on_answer: Callable[[], None] = lambda: None,
 ) -> list[EvaluatedAnswer]:
     """Ask a trained reader, with its thresholds open; some questions at once, which are decoded together.
 
     Args:
         passages: with the reader.
-        asked: hears of every answer.
+        on_answer: called after every answer.
     """
     assert passages.reader is not None
     card = replace(passages.reader.card, together=_OPEN, alone=_OPEN)
-    reading = passages.under(replace(passages.reader, card=card))
+    reading = passages.with_reader(replace(passages.reader, card=card))
 
     def one(question: AnnotatedQuestion) -> EvaluatedAnswer:
-        found = _examined(reading, retriever, question, mode)
-        asked()
+        found = _answer(reading, retriever, question, mode)
+        on_answer()
         return found
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(one, questions))
 
 
-def _examined(reading: PassageReader, retriever: Retriever, question: AnnotatedQuestion, mode: Mode) -> EvaluatedAnswer:
+def _answer(reading: PassageReader, retriever: Retriever, question: AnnotatedQuestion, mode: Mode) -> EvaluatedAnswer:
     hits = reading.compute.run(retriever.search, question.text, SHOWN)
     read = reading.read(retriever, AskQuery(question.text, SamplingParams(), SHOWN, mode), hits, [], None)
     quoted = reading.compute.run(rank_sentences, question.text, hits, retriever.encoder).quote(QUOTED)
     return EvaluatedAnswer(
         question.text,
         question.answers,
-        bool(question.told),
+        bool(question.evidence),
         read.text,
         read.log_probability,
-        read.not_told,
+        read.no_answer_probability,
         best_product(hits),
         quoted.text if quoted else "",
     )
 
 
-def measured(card: ReaderCard, together: Sequence[EvaluatedAnswer], alone: Sequence[EvaluatedAnswer]) -> ReaderCard:
+def calibrated(card: ReaderCard, together: Sequence[EvaluatedAnswer], alone: Sequence[EvaluatedAnswer]) -> ReaderCard:
     """The card with the thresholds that fit what was found."""
     return replace(card, together=best_thresholds(together), alone=best_thresholds(alone))
 
 
-def temperature(retriever: Retriever, told: Sequence[AnnotatedQuestion]) -> float:
-    """τ of the prior, from questions of which it is known which passages tell."""
+def temperature(retriever: Retriever, answerable: Sequence[AnnotatedQuestion]) -> float:
+    """τ of the prior, from questions of which it is known which passages hold the answer."""
     index, encoder = retriever.index, retriever.encoder
-    shown = [(one, one.hits[:SHOWN]) for one in told if set(one.told) & set(one.hits[:SHOWN])]
+    shown = [(one, one.hits[:SHOWN]) for one in answerable if set(one.evidence) & set(one.hits[:SHOWN])]
     products = [(index.vectors_of(rows) @ encoder.encode_query(one.text)).tolist() for one, rows in shown]
-    return best_temperature(products, [[row in one.told for row in rows] for one, rows in shown])
+    return best_temperature(products, [[row in one.evidence for row in rows] for one, rows in shown])

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from editing.data.facts import numbered_records
+from editing.errors import DataError
+from errata.journal import replace_journal
 from index.atomic_files import replace_file
 from index.errors import CorpusError
 from retrieval.errors import AdapterError
+from retrieval.evaluation.calibration import EvaluatedAnswer, reading_figures
 from retrieval.evaluation.nq_open import Question, read_question_set
-from retrieval.reader.calibration import EvaluatedAnswer, reading_figures
 from retrieval.reader.card import CARD, ReaderCard
-from retrieval.reader.known_questions import AnnotatedQuestionSet, Part, part_of
 from retrieval.search.retriever import Retriever
+from retrieval.training.known_questions import AnnotatedQuestionSet, Part, part_of
+from retrieval.training.training_set import AnnotatedQuestion
 from service.answers.passage_reader import PassageReader
-from service.cli.terminal.stages import Stages
-from service.evaluation.editing.run import scratch_service
-from service.evaluation.rag.run import opened
-from service.evaluation.reader.evaluator import UNTOLD, examine, measured, questions_of, temperature
+from service.evaluation.active_index import open_retriever
+from service.evaluation.reader.evaluator import UNANSWERABLE, calibrated, collect_answers, questions_of, temperature
+from service.evaluation.report_table import ReportTable
+from service.evaluation.scratch_service import scratch_service
 from service.pipeline import Pipeline
+from service.progress import ProgressReporter
 from service.settings import Settings
-from service.types import Mode
+from service.types.answers import Mode
 
 PARTS: tuple[Part, ...] = ("train", "tune", "test")
 MODES: tuple[Mode, ...] = ("concat", "sequence")
-Found = Mapping[tuple[Part, Mode], Sequence[EvaluatedAnswer]]
+AnswersByPart = Mapping[tuple[Part, Mode], Sequence[EvaluatedAnswer]]
 
 
 @dataclass(frozen=True)
@@ -37,123 +41,144 @@ class ReaderEvaluationOptions:
     Attributes:
         parts: of the questions; thresholds are measured on "tune", and "test" is left alone otherwise.
         sentences, sentences_each: instead of the card's.
-        untold: questions that no passage answers, at most, of each part.
-        write: whether thresholds and sentences go into the card.
-        answers: of an earlier examination of the same reader, instead of asking again.
+        unanswerable: questions that no passage answers, at most, of each part.
+        calibrate: measure temperature and thresholds for the card.
+        answers: of an earlier evaluation of the same reader, instead of asking again.
     """
 
     parts: tuple[Part, ...] = ("tune", "test")
     sentences: int | None = None
     sentences_each: int | None = None
-    untold: int = UNTOLD
-    write: bool = False
+    unanswerable: int = UNANSWERABLE
+    calibrate: bool = False
     answers: Path | None = None
 
 
-def examine_reader_command(
-    files: Sequence[Path], choices: ReaderEvaluationOptions, settings: Settings, out: Path | None = None
-) -> None:
-    """Ask a reader, print how it does under its thresholds, and write these into its card if that was asked for.
+@dataclass(frozen=True)
+class ReaderEvaluation:
+    """What was found: the card, with new thresholds where they were to be measured, and all answers.
+
+    Attributes:
+        folder: of the reader.
+    """
+
+    folder: Path
+    card: ReaderCard
+    answers: AnswersByPart
+
+    def write_answers(self, path: Path) -> None:
+        """As JSON lines. Raises OSError."""
+        replace_journal(
+            path, ({"part": p, "mode": m, **asdict(one)} for (p, m), own in self.answers.items() for one in own)
+        )
+
+    def write_card(self) -> None:
+        """The reader has these thresholds from now on. Raises IndexStorageError."""
+        replace_file(self.folder / CARD, self.card.to_json().encode())
+
+    def table(self) -> ReportTable:
+        """How the reader does under the card's thresholds."""
+        columns = ("part", "mode", "told", "exact", "contained", "answered", "untold", "false")
+        card = self.card
+        title = f"{card.name}: {card.sentences} sentences together, {card.sentences_each} of each alone"
+        return ReportTable(title, columns, [self._row(part, mode) for part, mode in self.answers])
+
+    def thresholds(self) -> str:
+        """In words."""
+        card = self.card
+        return f"thresholds: together {asdict(card.together)}, alone {asdict(card.alone)}, τ {card.temperature}"
+
+    def _row(self, part: Part, mode: Mode) -> tuple[str, ...]:
+        figures = reading_figures(self.answers[part, mode], self.card.together if mode == "concat" else self.card.alone)
+        shares = [f"{share:.2f}" for share in (figures.exact_match, figures.contained, figures.answered)]
+        return part, mode, str(figures.answerable), *shares, str(figures.unanswerable), f"{figures.false_answers:.2f}"
+
+
+def evaluate_reader(
+    files: Sequence[Path], options: ReaderEvaluationOptions, settings: Settings, progress: ProgressReporter
+) -> ReaderEvaluation:
+    """Ask a reader; nothing is written.
 
     Args:
         files: questions in the form of NQ-open.
-        out: for all answers, as JSON lines.
 
     Raises:
         AdapterError: there is no reader for the model, or it is damaged.
-        CorpusError: a file of questions is broken.
+        CorpusError: a file of questions or of answers is broken.
         IndexNotReady: there is no index.
-        OSError: the card or ``out`` cannot be written.
     """
     questions = read_question_set(files).questions
-    with scratch_service(settings) as served, Stages() as stages:
+    with scratch_service(settings) as served:
         reader = served.answerer.reader
         if reader is None:
             raise AdapterError(f"there is no reader for {served.base.name}; train one with 'errata train-reader'")
-        card, found = report(served, questions, choices, stages)
-    if out:
-        lines = (json.dumps({"part": p, "mode": m, **asdict(one)}) for (p, m), own in found.items() for one in own)
-        out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    if choices.write:
-        replace_file(reader.folder / CARD, card.to_json().encode())
-    _show(card, found)
+        return ReaderEvaluation(reader.folder, *_evaluate(served, questions, options, progress))
 
 
-def report(
-    served: Pipeline, questions: Sequence[Question], choices: ReaderEvaluationOptions, stages: Stages
-) -> tuple[ReaderCard, dict[tuple[Part, Mode], list[EvaluatedAnswer]]]:
-    """The card, measured anew if it is to be written, and all answers by part of the questions and mode."""
-    retriever = opened(served.library)
-    passages = _reading(served.answerer.passages, choices)
-    assert passages.reader is not None
-    asked = {
+def _evaluate(
+    served: Pipeline, questions: Sequence[Question], options: ReaderEvaluationOptions, progress: ProgressReporter
+) -> tuple[ReaderCard, AnswersByPart]:
+    retriever = open_retriever(served.index_manager)
+    sentences = {"sentences": options.sentences, "sentences_each": options.sentences_each}
+    passages = _with(served.answerer.passages, **{name: value for name, value in sentences.items() if value})
+    calibrating: tuple[Part, ...] = ("train", "tune") if options.calibrate else ()
+    sets = {
         part: AnnotatedQuestionSet(
             [one for one in questions if part_of(one.text) == part], retriever.index, retriever.encoder
         )
-        for part in dict.fromkeys((*choices.parts, *(("train", "tune") if choices.write else ())))
+        for part in dict.fromkeys((*options.parts, *calibrating))
     }
-    if choices.write:
-        told = [*asked["train"].told, *asked["tune"].told]
-        passages = _with(passages, temperature=temperature(retriever, told))
-    found = _kept(choices) or {
-        (part, mode): _answers(passages, retriever, (asked[part], choices.untold), (part, mode), stages)
-        for part in choices.parts
+    if options.calibrate:
+        answerable = [one for part in calibrating for one in sets[part].answerable]
+        passages = _with(passages, temperature=temperature(retriever, answerable))
+    found = _earlier_answers(options) or {
+        (part, mode): _answers(
+            passages, retriever, questions_of(sets[part], options.unanswerable), (part, mode), progress
+        )
+        for part in options.parts
         for mode in MODES
     }
-    card = passages.reader.card if passages.reader else None
-    assert card is not None
-    if choices.write and ("tune", "concat") in found:
-        card = measured(card, found["tune", "concat"], found["tune", "sequence"])
+    card = _card(passages)
+    if options.calibrate and ("tune", "concat") in found:
+        card = calibrated(card, found["tune", "concat"], found["tune", "sequence"])
     return card, found
 
 
-def _kept(choices: ReaderEvaluationOptions) -> dict[tuple[Part, Mode], list[EvaluatedAnswer]]:
-    """Answers of an earlier examination, if any are given. Raises CorpusError where the file holds none."""
+def _earlier_answers(options: ReaderEvaluationOptions) -> AnswersByPart:
+    """Answers of an earlier evaluation, if any are given. Raises CorpusError where the file holds none."""
     found = dict[tuple[Part, Mode], list[EvaluatedAnswer]]()
     try:
-        for line in choices.answers.read_text(encoding="utf-8").splitlines() if choices.answers else ():
-            one = json.loads(line)
-            part, mode = one.pop("part"), one.pop("mode")
-            found.setdefault((part, mode), []).append(EvaluatedAnswer(**{**one, "answers": tuple(one["answers"])}))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorpusError(choices.answers or "", f"no answers of an examination: {error!r}") from error
-    return {named: own for named, own in found.items() if named[0] in choices.parts}
+        for part, mode, answer in _read_answers(options.answers) if options.answers else ():
+            found.setdefault((part, mode), []).append(answer)
+    except (DataError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(options.answers or "", f"no answers of an evaluation: {error!r}") from error
+    return {named: own for named, own in found.items() if named[0] in options.parts}
 
 
-def _reading(passages: PassageReader, choices: ReaderEvaluationOptions) -> PassageReader:
-    given = {"sentences": choices.sentences, "sentences_each": choices.sentences_each}
-    return _with(passages, **{name: value for name, value in given.items() if value})
+def _read_answers(path: Path) -> Iterator[tuple[Part, Mode, EvaluatedAnswer]]:
+    """What ``ReaderEvaluation.write_answers`` wrote. Raises DataError, KeyError, TypeError or AttributeError."""
+    for _, record in numbered_records(path):
+        part, mode = record.pop("part"), record.pop("mode")
+        yield part, mode, EvaluatedAnswer(**{**record, "answers": tuple(record["answers"])})
 
 
 def _with(passages: PassageReader, **fields: Any) -> PassageReader:
     """The same with other fields in its card."""
     assert passages.reader is not None
-    return passages.under(replace(passages.reader, card=replace(passages.reader.card, **fields)))
+    return passages.with_reader(replace(passages.reader, card=replace(passages.reader.card, **fields)))
+
+
+def _card(passages: PassageReader) -> ReaderCard:
+    assert passages.reader is not None
+    return passages.reader.card
 
 
 def _answers(
     passages: PassageReader,
     retriever: Retriever,
-    asked: tuple[AnnotatedQuestionSet, int],
+    questions: Sequence[AnnotatedQuestion],
     named: tuple[Part, Mode],
-    stages: Stages,
+    progress: ProgressReporter,
 ) -> list[EvaluatedAnswer]:
-    questions = questions_of(*asked)
-    with stages.stage(" ".join(named), len(questions)) as advance:
-        return examine(passages, retriever, questions, named[1], lambda: advance(1))
-
-
-def _show(card: ReaderCard, found: Found) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{card.name}: {card.sentences} sentences together, {card.sentences_each} of each alone")
-    for column in ("part", "mode", "told", "exact", "contained", "answered", "untold", "false"):
-        table.add_column(column)
-    for (part, mode), own in found.items():
-        thresholds = card.together if mode == "concat" else card.alone
-        f = reading_figures(own, thresholds)
-        shares = [f"{share:.2f}" for share in (f.exact_match, f.contained, f.answered)]
-        table.add_row(part, mode, str(f.told), *shares, str(f.untold), f"{f.false_answers:.2f}")
-    Console().print(table)
-    print(f"thresholds: together {asdict(card.together)}, alone {asdict(card.alone)}, τ {card.temperature}")
+    with progress.stage(" ".join(named), len(questions), "questions") as stage:
+        return collect_answers(passages, retriever, questions, named[1], stage.advance)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -12,18 +12,19 @@ import torch
 
 from editing.edit import Deltas, EditRequest
 from editing.language.views import View
+from editing.model.edit_batch import EditBatch
 from editing.model.prompts import TargetSequence
 from editing.model.sequences import target_logits
 from editing.model.side_path import edited, stack
 from service.engines.compute_thread import ComputeThread
 from service.engines.local import LocalEngine
 from service.engines.protocol import SamplingParams
-from service.evaluation.editing.baselines import BASELINES, NoEditing, build_baseline
+from service.evaluation.editing.baselines import BASELINES, JOINT_BASELINES, NoEditing, build_baseline
 from service.evaluation.editing.evaluator import Evaluation, EvaluationPlan, UneditedAnswers
 from service.evaluation.editing.judge import AnswerCollector, EvaluationPrompt
-from service.evaluation.editing.methods import EditorMethod
+from service.evaluation.editing.methods import EditingMethod, EditorMethod, JointMethod
 from service.evaluation.editing.report import summary
-from service.evaluation.editing.teacher_forcing import TeacherForcingProbe, passages_of
+from service.evaluation.editing.teacher_forcing import TeacherForcingProbe
 from service.prompt import PromptBuilder
 from tests.editing import tiny
 
@@ -40,13 +41,24 @@ class RandomEditor:
     under: list[int] = field(default_factory=list)
     joined: list[int] = field(default_factory=list)
 
-    def edit(self, model: Any, sequences: Sequence[TargetSequence], under: Sequence[Deltas] = ()) -> Deltas:
-        self.under.append(len(under))
-        return tiny.deltas(model, seed=len(self.under), size=1.0)
+    batch_size: int = 1
 
-    def edit_many(self, model: Any, edits: Sequence[Sequence[TargetSequence]], under: Sequence[Deltas] = ()) -> Deltas:
-        self.joined.append(len(edits))
-        return tiny.deltas(model, seed=99, size=1.0)
+    def edit_batch(self, batch: EditBatch) -> list[Deltas]:
+        self.under += [len(batch.under) for _ in batch.corrections]
+        return [tiny.deltas(batch.model, seed=len(self.under), size=1.0) for _ in batch.corrections]
+
+    def edit_jointly(self, batch: EditBatch) -> Deltas:
+        self.joined.append(len(batch.corrections))
+        return tiny.deltas(batch.model, seed=99, size=1.0)
+
+
+class MendLike:
+    """Makes a change for each correction, and knows no other way."""
+
+    name, batch_size = "mend", 8
+
+    def edit_batch(self, batch: EditBatch) -> list[Deltas]:
+        return [tiny.deltas(batch.model, seed=7, size=1.0) for _ in batch.corrections]
 
 
 @pytest.fixture
@@ -57,27 +69,27 @@ def pipeline() -> Iterator[Any]:
         editor=None,
         prompts=PromptBuilder(tiny.encoder(), 200),
         engine=LocalEngine(model, tiny.tokenizer(), compute),
-        corrector=SimpleNamespace(compute=compute),
+        compute=compute,
     )
     compute.close()
 
 
-def probe(pipeline: Any, subject: EditorMethod) -> TeacherForcingProbe:
-    return TeacherForcingProbe(pipeline.base.model, pipeline.prompts.encoder, pipeline.corrector.compute, subject, {})
+def probe(pipeline: Any, method: EditingMethod) -> TeacherForcingProbe:
+    return TeacherForcingProbe(pipeline.base.model, pipeline.prompts.encoder, pipeline.compute, method, {})
 
 
 def test_drift_is_zero_with_nothing_in_force_and_not_under_an_edit(pipeline: Any) -> None:
     """By the same bits, not by a tolerance; KL and the change of −log p are those of the two passes."""
-    subject = EditorMethod("random", RandomEditor(), pipeline)  # type: ignore[arg-type]
-    reader = probe(pipeline, subject)
-    edit_id = str(subject.edit(REQUEST).id)
+    method = EditorMethod("random", RandomEditor(), pipeline)
+    reader = probe(pipeline, method)
+    edit_id = str(method.edit(REQUEST).id)
     reading = reader.read("w", PASSAGE, "none")
     assert (reading.before, reading.kl) == (reading.after, 0.0)
     assert reading.tokens == len(PASSAGE.split()) - 1
     moved = reader.read("w", PASSAGE, (edit_id,))
     assert moved.before == reading.before != moved.after and moved.kl > 0
     sequence = TargetSequence(tiny.encoder().raw(PASSAGE), 1)
-    with edited(pipeline.base.model, stack([[subject.deltas(edit_id)]], pipeline.base.model.dtype)):
+    with edited(pipeline.base.model, stack([[method.deltas(edit_id)]], pipeline.base.model.dtype)):
         logits, targets = target_logits(pipeline.base.model, sequence)
     own = logits.log_softmax(-1).gather(1, targets[:, None])
     assert moved.after == pytest.approx(-float(own.sum()), rel=1e-5)
@@ -85,14 +97,14 @@ def test_drift_is_zero_with_nothing_in_force_and_not_under_an_edit(pipeline: Any
 
 def test_teacher_forcing_agrees_with_what_the_model_says_freely(pipeline: Any) -> None:
     """What is said freely succeeds when forced, under the same edits only; a target of two lengths shares a pass."""
-    subject = EditorMethod("random", RandomEditor(), pipeline)  # type: ignore[arg-type]
+    method = EditorMethod("random", RandomEditor(), pipeline)
     model, prompt = pipeline.base.model, pipeline.prompts.encoder.prompt(ASKED.text, False)
-    edit_id = str(subject.edit(REQUEST).id)
-    said = {(): _said(model, prompt, 3)}
-    with edited(model, stack([[subject.deltas(edit_id)]], model.dtype)):
+    edit_id = str(method.edit(REQUEST).id)
+    said: dict[tuple[str, ...], list[int]] = {(): _said(model, prompt, 3)}
+    with edited(model, stack([[method.deltas(edit_id)]], model.dtype)):
         said[(edit_id,)] = _said(model, prompt, 5)
     assert said[()] != said[(edit_id,)][:3]
-    reader = probe(pipeline, subject)
+    reader = probe(pipeline, method)
     reader.encoder = SimpleNamespace(  # type: ignore[assignment]  # targets are token ids here
         sequence=lambda text, raw, target: TargetSequence((*prompt, *map(int, target.split())), len(prompt))
     )
@@ -111,9 +123,9 @@ def _said(model: Any, prompt: tuple[int, ...], steps: int) -> list[int]:
 
 def test_no_editing_leaves_every_answer_as_it_was(pipeline: Any) -> None:
     """The trivial baseline: nothing said, nothing lost, no drift."""
-    subject = EditorMethod("none", NoEditing(), pipeline)
+    method = EditorMethod("none", NoEditing(), pipeline)
     plan = EvaluationPlan(passages=(PASSAGE,), long_answers=1, max_tokens=4, long_tokens=8)
-    found = list(Evaluation(subject, plan, UneditedAnswers(), probe(pipeline, subject)).run(tiny.examples()[:3]))
+    found = list(Evaluation(method, plan, UneditedAnswers(), probe(pipeline, method)).run(tiny.examples()[:3]))
     figures = summary(found)["ways"]["none"]
     assert [figures["kinds"][kind]["rate"] for kind in ("efficacy", "same_subject", "unrelated")] == [0, 1, 1]
     assert figures["kinds"]["efficacy"]["teacher_forced"]["rate"] == 0
@@ -124,15 +136,15 @@ def test_no_editing_leaves_every_answer_as_it_was(pipeline: Any) -> None:
 def test_edits_by_an_editor_alone_act_and_are_gone_after_a_rollback(pipeline: Any) -> None:
     """The factors reach the engine; the next edit is made on a model without them."""
     editor = RandomEditor()
-    subject = EditorMethod("random", editor, pipeline)  # type: ignore[arg-type]
-    asker = AnswerCollector(subject.generate_many, SamplingParams(max_tokens=4), {})
-    edit_id = str(subject.edit(REQUEST).id)
+    method = EditorMethod("random", editor, pipeline)
+    asker = AnswerCollector(method.generate_many, SamplingParams(max_tokens=4), {})
+    edit_id = str(method.edit(REQUEST).id)
     said = asker.ask([EvaluationPrompt(ASKED, (edit_id,)), EvaluationPrompt(ASKED, ())])
     assert said[EvaluationPrompt(ASKED, (edit_id,))].used == (edit_id,)
     assert said[EvaluationPrompt(ASKED, (edit_id,))].text != said[EvaluationPrompt(ASKED, ())].text
-    subject.rollback(edit_id)
-    assert subject.in_force("", "active") == ()
-    subject.edit(REQUEST)
+    method.rollback(edit_id)
+    assert method.in_force("", "active") == ()
+    method.edit(REQUEST)
     assert editor.under == [0, 0]
 
 
@@ -140,12 +152,20 @@ def test_edits_by_an_editor_alone_act_and_are_gone_after_a_rollback(pipeline: An
 def test_edits_left_in_force_are_sequential_or_one_joint_change(pipeline: Any, joint: bool) -> None:
     """Sequential edits are each made on top of those before; an editor that can joins them all in one."""
     editor = RandomEditor()
-    subject = EditorMethod("random", editor, pipeline, joint=joint)  # type: ignore[arg-type]
+    method: EditingMethod = (JointMethod if joint else EditorMethod)("random", editor, pipeline)
     plan = EvaluationPlan(cumulative=True, long_answers=0, max_tokens=4, passages=(PASSAGE,))
-    found = list(Evaluation(subject, plan, UneditedAnswers(), probe(pipeline, subject)).run(tiny.examples()[:3]))
+    found = list(Evaluation(method, plan, UneditedAnswers(), probe(pipeline, method)).run(tiny.examples()[:3]))
     assert (editor.under, editor.joined) == (([], [3]) if joint else ([0, 1, 2], []))
     assert len(found) == 3 and summary(found)["ways"]["random"]["drift"]["passages"] == 1
-    assert subject.in_force("", "active") == ()
+    assert method.in_force("", "active") == ()
+
+
+def test_an_editor_that_joins_nothing_is_evaluated_as_sequential_edits(pipeline: Any) -> None:
+    """``errata evaluate --cumulative --baselines mend``: only those that join edits are asked to."""
+    assert set(JOINT_BASELINES) == {"malmen", "ultraedit"}
+    method = EditorMethod("mend", MendLike(), pipeline)
+    plan = EvaluationPlan(cumulative=True, long_answers=0, max_tokens=4)
+    assert len(list(Evaluation(method, plan, UneditedAnswers()).run(tiny.examples()[:3]))) == 3
 
 
 def test_an_edit_that_cannot_be_made_is_refused(pipeline: Any) -> None:
@@ -156,19 +176,7 @@ def test_an_edit_that_cannot_be_made_is_refused(pipeline: Any) -> None:
 @pytest.mark.parametrize("name", [name for name in BASELINES if name not in ("mend", "malmen")])
 def test_baselines_make_edits_for_a_model_without_a_trained_editor(pipeline: Any, name: str) -> None:
     """Each by its name; answers come back under its edit."""
-    subject = EditorMethod(name, build_baseline(name, pipeline, tiny.examples), pipeline)
-    made = subject.edit(REQUEST)
+    method = EditorMethod(name, build_baseline(name, pipeline, tiny.examples), pipeline)
+    made = method.edit(REQUEST)
     assert made.id and made.compute_ms is not None
-    assert (made.id in subject.in_force("", "active")) == (name != "none")
-
-
-@pytest.mark.parametrize(("open_", "n", "expected"), [(True, 2, 2), (True, 9, 3), (True, 0, 0), (False, 2, 0)])
-def test_passages_are_drawn_from_the_open_index(open_: bool, n: int, expected: int) -> None:
-    """Long enough ones, at most as many as there are, the same for the same seed; none where no index opens."""
-    texts = [f"{number} " + "word " * 60 for number in range(3)]
-    passages = [SimpleNamespace(text=text) for text in (*texts, "too short")]
-    retriever = SimpleNamespace(index=SimpleNamespace(passages=passages))
-    library: Any = SimpleNamespace(is_open=open_, failure=None, retriever=lambda: retriever)
-    found = passages_of(library, n, seed=1, wait=0.0)
-    assert len(found) == expected and set(found) <= set(texts)
-    assert found == passages_of(library, n, seed=1, wait=0.0)
+    assert (made.id in method.in_force("", "active")) == (name != "none")

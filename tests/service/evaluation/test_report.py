@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from typer.testing import CliRunner
@@ -30,6 +31,13 @@ from tests.service.answering_model import AnsweringModel, example
 def test_wilsons_interval(hits: int, trials: int, low: float, high: float) -> None:
     """The last is the example of Newcombe (1998), table I."""
     assert Proportion(hits, trials).interval == pytest.approx((low, high), abs=5e-5)
+
+
+def test_nothing_tried_may_be_any_share() -> None:
+    """The interval is all of it; there is no rate."""
+    assert Proportion(0, 0).interval == (0.0, 1.0)
+    with pytest.raises(ZeroDivisionError):
+        _ = Proportion(0, 0).rate
 
 
 def test_quantiles_are_values_of_the_sample() -> None:
@@ -108,6 +116,8 @@ class FakeExamples:
         assert seed == 2026
         return {name: [example(s, "Oslo", r) for s, r in (("Peru", "P1"), ("Chad", "P2"))][:edits] for name in "ab"}
 
+    skipped: ClassVar[dict[str, int]] = {}
+
     def training(self, facts: int) -> list[Example]:
         return []
 
@@ -124,8 +134,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> AnsweringModel:
 
     monkeypatch.setattr(run, "scratch_service", scratch)
     monkeypatch.setattr(run, "open_examples", lambda path: FakeExamples())
-    monkeypatch.setattr(run, "tell_skipped", lambda examples: None)
-    monkeypatch.setattr(run, "Probe", lambda *parts: None)
+    monkeypatch.setattr(run, "TeacherForcingProbe", lambda *parts: None)
     return model
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +20,19 @@ from typer.testing import CliRunner
 from editing.edit import EditRequest, LowRankDelta
 from editing.errors import StorageError, UnknownRevision
 from editing.model.side_path import edited, linear_shape, stack
-from editing.store import CONFIG, WEIGHTS, EditStore
-from service.app import build_pipeline
+from editing.store import EditStore
+from editing.training.consolidate import Consolidation
+from errata.lora import CONFIG, WEIGHTS
+from service.bootstrap import build_pipeline
 from service.cli.main import app
-from service.export import bundle, run
+from service.export import bundle
 from service.export.bundle import merge
 from service.export.report import ExportReport
-from service.export.run import ExportError, ExportOptions, compile_command
+from service.export.run import ExportError, ExportOptions, export_edits
 from service.export.teacher import TeacherPlan
+from service.progress import SILENT
 from service.settings import Settings
-from service.types import EditOptions
+from service.types.edits import EditOptions
 from tests.editing import tiny
 from tests.real import new_home
 
@@ -65,7 +68,7 @@ def edit(settings: Settings, *requests: EditRequest) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Three edits in force; the fourth replaced the first."""
     made = home_of(tmp_path_factory.mktemp("compile"), tiny.llama)
     answers = [*tiny.ANSWERS[:3], tiny.ANSWERS[5]]
@@ -97,7 +100,7 @@ def stored(directory: Path, root: Path) -> Any:
 def adapter(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportReport, dict[str, Any]]:
     """The three edits as one adapter."""
     out = tmp_path_factory.mktemp("adapter") / "out"
-    return out, *compile_command(replace(QUICK, out=out, steps=150), settings)
+    return out, *export_edits(replace(QUICK, out=out, steps=150), settings, SILENT)
 
 
 def test_peft_answers_with_the_adapter_as_errata_does(adapter: tuple[Path, Any, Any], tmp_path: Path) -> None:
@@ -115,7 +118,7 @@ def test_peft_answers_with_the_adapter_as_errata_does(adapter: tuple[Path, Any, 
 def test_an_edit_that_was_superseded_is_not_in_it(adapter: tuple[Path, ExportReport, Any]) -> None:
     """What is asked for is the answer of the edit that took its place."""
     _, report, document = adapter
-    wanted = {case.question.view.text: case.question.answer for case in report.cases if case.question.kind == "input"}
+    wanted = {case.prompt.view.text: case.prompt.answer for case in report.cases if case.prompt.kind == "input"}
     assert wanted == dict(zip(ASKED, (tiny.ANSWERS[5], *tiny.ANSWERS[1:3]), strict=True))
     assert report.efficacy.rate > 0.5
     assert len(document["edits"]) == 3
@@ -128,7 +131,7 @@ def test_what_is_written_says_what_it_is(adapter: tuple[Path, ExportReport, dict
     assert document["revision"] == 4
     assert len(document["head_hash"]) == 64
     assert document["report"]["efficacy"]["trials"] == 3
-    assert {"input", "wording", "elsewhere"} <= {case.question.kind for case in report.cases}
+    assert {"input", "wording", "elsewhere"} <= {case.prompt.kind for case in report.cases}
     card = (out / "README.md").read_text()
     for fact in (document["head_hash"], document["base_model"]["digest"], "3 corrections", "revision 4"):
         assert fact in card
@@ -157,7 +160,7 @@ def test_the_merged_checkpoint_answers_as_the_adapter(tmp_path: Path) -> None:
     """Transformers loads it with nothing else; it was asked so before it got its name."""
     own = home_of(tmp_path, tiny.gpt2)
     edit(own, EditRequest(ASKED[0], "Brac"), EditRequest(ASKED[1], "Dusk"))
-    _, document = compile_command(replace(QUICK, out=tmp_path / "merged", merged=True, layers=1), own)
+    _, document = export_edits(replace(QUICK, out=tmp_path / "merged", merged=True, layers=1), own, SILENT)
     assert document["same_as_adapter"]["same"] == document["same_as_adapter"]["of"] > 4
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
     assert merged.dtype == torch.float32
@@ -188,17 +191,17 @@ def test_what_falls_below_the_limits_is_refused(settings: Settings, tmp_path: Pa
 
 def test_a_past_revision_is_compiled_as_it_stood(settings: Settings, tmp_path: Path) -> None:
     """With the edit that was superseded since."""
-    _, document = compile_command(replace(QUICK, out=tmp_path / "out", revision=1, steps=1), settings)
+    _, document = export_edits(replace(QUICK, out=tmp_path / "out", revision=1, steps=1), settings, SILENT)
     assert (document["revision"], len(document["edits"])) == (1, 1)
     with pytest.raises(UnknownRevision):
-        compile_command(replace(QUICK, out=tmp_path / "other", revision=99), settings)
+        export_edits(replace(QUICK, out=tmp_path / "other", revision=99), settings, SILENT)
 
 
 def test_a_global_edit_is_said_and_the_rest_kept_under_it(tmp_path: Path) -> None:
     """Beside a matched one; other prompts are compared with what the service says under the global edit."""
     own = home_of(tmp_path, tiny.llama)
     edit(own, EditRequest(ASKED[0], "Brac", scope="global"), EditRequest(ASKED[1], "Dusk"))
-    report, document = compile_command(replace(QUICK, out=tmp_path / "out"), own)
+    report, document = export_edits(replace(QUICK, out=tmp_path / "out"), own, SILENT)
     assert len(document["edits"]) == 2
     assert report.efficacy.trials == 2
 
@@ -207,15 +210,15 @@ def test_there_must_be_edits_of_this_model(tmp_path: Path) -> None:
     """No ledger, no edits in force, or edits that another model was given: each is said."""
     own = home_of(tmp_path, tiny.llama)
     with pytest.raises(ExportError, match="no ledger"):
-        compile_command(replace(QUICK, out=tmp_path / "out"), own)
+        export_edits(replace(QUICK, out=tmp_path / "out"), own, SILENT)
     assert not (own.directory / "ledger.db").exists()
     edit(own)
     with pytest.raises(ExportError, match="no edit is in force at revision 0"):
-        compile_command(replace(QUICK, out=tmp_path / "out"), own)
+        export_edits(replace(QUICK, out=tmp_path / "out"), own, SILENT)
     (made,) = edit(own, EditRequest(ASKED[0], "Brac"))
     tiny.llama(seed=1).save_pretrained(tmp_path / "tiny")
     with pytest.raises(ExportError, match=f"another model, the first is {made}"):
-        compile_command(replace(QUICK, out=tmp_path / "out"), own)
+        export_edits(replace(QUICK, out=tmp_path / "out"), own, SILENT)
 
 
 def test_what_is_there_is_not_written_over(settings: Settings, tmp_path: Path) -> None:
@@ -224,9 +227,9 @@ def test_what_is_there_is_not_written_over(settings: Settings, tmp_path: Path) -
     (tmp_path / "full" / "file").touch()
     for out in (tmp_path / "full", tmp_path / "full" / "file"):
         with pytest.raises(StorageError, match="not an empty directory"):
-            compile_command(replace(QUICK, out=out), settings)
+            export_edits(replace(QUICK, out=out), settings, SILENT)
     (tmp_path / "empty").mkdir()
-    compile_command(replace(QUICK, out=tmp_path / "empty", steps=1), settings)
+    export_edits(replace(QUICK, out=tmp_path / "empty", steps=1), settings, SILENT)
     assert (tmp_path / "empty" / "adapter_config.json").is_file()
 
 
@@ -239,8 +242,10 @@ def test_an_interruption_leaves_nothing(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    target = (run.Consolidation, "train") if where == "training" else (bundle, "card")
-    monkeypatch.setattr(*target, interrupt)
+    if where == "training":
+        monkeypatch.setattr(Consolidation, "train", interrupt)
+    else:
+        monkeypatch.setattr(bundle, "card", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        compile_command(replace(QUICK, out=tmp_path / "out", steps=1), settings)
+        export_edits(replace(QUICK, out=tmp_path / "out", steps=1), settings, SILENT)
     assert list(tmp_path.iterdir()) == []
