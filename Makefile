@@ -18,6 +18,8 @@ PIP_FLAGS   := --quiet --disable-pip-version-check --no-input
 PIP         := $(IN)/python -m pip install $(PIP_FLAGS)
 TORCH_FROM  := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 WITHOUT_OWN := env -u HOST -u PORT -u ERRATA_HOME
+PYTEST      := $(WITHOUT_OWN) $(IN)/python -m pytest
+ARITHMETIC  := $(addprefix tests/,editing/model editing/editors editing/training retrieval/rag service/engines)
 RUNTIME     := $(VENV)/.runtime-installed
 DEV         := $(VENV)/.dev-installed
 RECIPE      := Makefile pyproject.toml constraints.txt
@@ -25,11 +27,11 @@ MAKEFLAGS   += --no-print-directory
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve index setup test check format bench-serving clean
+.PHONY: help serve index setup test test-avx2 check format bench-serving clean
 
 help: ## Show this help
 	@echo "make TARGET [HOST=127.0.0.1] [PORT=8000] [ERRATA_HOME=~/.errata] [TORCH_INDEX=url] [PYTHON=python3]"
-	@sed -n 's/^\([a-z-]*\):.*## /  \1:	/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1:	/p' Makefile | expand -t 18
 
 serve: $(RUNTIME) ## Set up what is missing and serve on HOST:PORT
 	@exec $(IN)/errata serve
@@ -39,8 +41,11 @@ index: $(RUNTIME) ## Build the index of Wikipedia passages now (the server does 
 
 setup: $(DEV) ## Set up everything, with what tests and checks need
 
-test: check ## Run the checks, then all tests
-	@$(WITHOUT_OWN) $(IN)/python -m pytest
+test: check test-avx2 ## Run the checks, the arithmetic as an older processor does it, then all tests
+	@$(PYTEST)
+
+test-avx2: $(DEV) ## Run the tests of arithmetic without the instructions that newer processors have
+	@ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) $(ARITHMETIC)
 
 check: $(DEV) ## Check format, lint and types
 	@$(IN)/ruff format --check --quiet .
@@ -51,7 +56,7 @@ format: $(DEV) ## Format the code and mend what the linter can
 	@$(IN)/ruff check --fix --quiet .
 	@$(IN)/ruff format .
 
-bench-serving: $(RUNTIME) ## Measure starts, edits, generation and memory (some minutes; BENCH=--write puts them into README)
+bench-serving: $(RUNTIME) ## Measure starts, edits, generation and memory (some minutes; BENCH=--write puts them into docs)
 	@$(IN)/python -m benchmarks.serving $(BENCH)
 
 clean: ## Remove what make has made here; ERRATA_HOME stays

@@ -20,7 +20,7 @@ import pytest
 
 SHARED = Path(os.environ.get("ERRATA_TEST_HOME", Path(__file__).parents[1] / ".test-home")).absolute()
 START_SECONDS = 120.0  # for a busy machine; an idle one takes seven
-SERVE = "from service.server import run; run()"
+SERVE = "from service.cli.serve import run; run()"
 
 
 def shared_home() -> Path:

@@ -63,7 +63,7 @@ def test_a_database_that_cannot_grow_is_a_507_and_nothing_is_recorded(client: Te
     """Edit and rollback are refused while the ledger's disk is full, and taken afterwards."""
     made = client.post("/edit", json=correction(CHAD, "Rome")).json()
     events = client.get("/log").json()["events"]
-    engine = cast(FastAPI, client.app).state.usecases.book.ledger._engine
+    engine = cast(FastAPI, client.app).state.service.registry.ledger._engine
 
     def full(connection: Any, _record: object, _proxy: object) -> None:
         connection.execute("PRAGMA max_page_count = 1")  # SQLite makes it the present size
