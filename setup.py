@@ -8,34 +8,48 @@ changes nothing.
 
 from __future__ import annotations
 
-import re
+import ast
 from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
 PACKAGES = ("service", "editing", "retrieval", "index")
-_NAMES = "|".join(PACKAGES)
-_FROM = re.compile(rf"^(\s*from )((?:{_NAMES})(?:\.[\w.]+)? import )", re.MULTILINE)
-_IMPORT = re.compile(rf"^(\s*)import ((?:{_NAMES})\b[\w.]*)( as \w+)?$", re.MULTILINE)
-
-
-def _import(match: re.Match[str]) -> str:
-    indent, module, alias = match.groups(default="")
-    if alias:
-        return f"{indent}import errata.{module}{alias}"
-    if "." in module:
-        raise ValueError(f"'import {module}' needs an 'as', or 'from … import …': a wheel has it under errata")
-    return f"{indent}from errata import {module}"
 
 
 def under_errata(source: str) -> str:
     """A module's source as the wheel holds it: imports of our packages name them under ``errata``.
 
+    Statements are found as Python reads them, so that texts, comments and the line numbers of tracebacks stay.
+
     Raises:
-        ValueError: an import statement that cannot be rewritten in its line.
+        ValueError: an import that cannot be rewritten in its place.
     """
-    return _IMPORT.sub(_import, _FROM.sub(r"\1errata.\2", source))
+    lines = source.encode().split(b"\n")  # positions in a line are bytes
+    found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    for node in sorted(found, key=lambda node: (node.lineno, node.col_offset), reverse=True):
+        before, after = _change(node)
+        if before:
+            line, start = lines[node.lineno - 1], node.col_offset
+            if not line.startswith(before.encode(), start):
+                raise ValueError(f"'{before}' is not written with single spaces: a wheel has it under errata")
+            lines[node.lineno - 1] = line[:start] + after.encode() + line[start + len(before.encode()) :]
+    return b"\n".join(lines).decode()
+
+
+def _change(node: ast.Import | ast.ImportFrom) -> tuple[str, str]:
+    """How a statement begins and shall begin; empty texts for one that names none of our packages."""
+    if isinstance(node, ast.ImportFrom):
+        ours = not node.level and (node.module or "").split(".")[0] in PACKAGES
+        return (f"from {node.module}", f"from errata.{node.module}") if ours else ("", "")
+    if not any(alias.name.split(".")[0] in PACKAGES for alias in node.names):
+        return "", ""
+    name, alias = node.names[0].name, node.names[0].asname
+    if len(node.names) == 1 and alias:
+        return f"import {name}", f"import errata.{name}"
+    if len(node.names) == 1 and "." not in name:
+        return f"import {name}", f"from errata import {name}"
+    raise ValueError(f"'{ast.unparse(node)}': one module, with 'as', or 'from … import …': a wheel has it under errata")
 
 
 class BuildUnderErrata(build_py):

@@ -1,7 +1,7 @@
 """What every package of Errata stands on, and the entrance for those who import it.
 
-``files``, ``journal``, ``clock`` and ``lora`` import nothing of the other packages, know no HTTP and no environment.
-``create_app``, ``Settings`` and ``Client`` are the service's, loaded when they are asked for.
+``files``, ``journal``, ``clock``, ``text`` and ``lora`` import nothing of the other packages, and know no HTTP and no
+environment. ``create_app``, ``Settings`` and ``Client`` are the service's, loaded when they are asked for.
 """
 
 from __future__ import annotations

@@ -148,6 +148,25 @@ def test_every_make_target_exists(page: Path) -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+def test_the_tree_in_the_architecture_is_the_real_one() -> None:
+    """Each folder and file in it stands where it says, and no package's folder is left out."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = text[text.index("```\n") + 4 : text.index("\nEach folder's")].removesuffix("```\n").splitlines()
+    package, shown = ROOT, set()
+    for line in tree:
+        indent, folders, rest = re.fullmatch(r"( *)((?:[\w/]+/(?: +|$))+)(.*)", line).groups()  # type: ignore[union-attr]
+        package = package if indent else ROOT / folders.strip()
+        places = [package / folder if indent else package for folder in folders.split()]
+        shown.update(places)
+        assert [place for place in places if not place.is_dir()] == []
+        if re.fullmatch(r"[\w/ …]*", rest):  # names and no sentence
+            names = [name for name in rest.split() if name != "…"]
+            assert [n for n in names if not (places[0] / n).is_dir() and not (places[0] / f"{n}.py").is_file()] == []
+    folders_of = {path for name in PACKAGES.split("|")[:5] for path in (ROOT / name).iterdir() if path.is_dir()}
+    code = {path for path in folders_of if (path / "__init__.py").is_file()}
+    assert code - shown == set()
+
+
 def test_names_in_the_architecture_exist() -> None:
     """``Class.method`` and `function` beside a file stand in that file, or somewhere in the packages."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -95,9 +96,8 @@ from errata.editing.ledger.ledger import Ledger
 from errata.retrieval.indexing.prebuilt import PREBUILT
 Ledger(f"sqlite:///{sys.argv.pop(1)}").close()
 assert read_attributes() and any(PRETRAINED.iterdir()) and any(PREBUILT.iterdir())
-sys.argv[0] = "errata"
-from errata.__main__ import main
-main()
+import runpy
+runpy.run_module("errata", run_name="__main__", alter_sys=True)  # python -m errata
 """
     done = run(installed, script, str(tmp_path / "ledger.db"), "--help")
     assert done.returncode == 0, done.stderr
@@ -106,11 +106,39 @@ main()
 
 def test_import_statements_are_rewritten_and_nothing_else() -> None:
     """Other modules whose names begin alike, and words in texts, stay."""
-    source = "from index.errors import A\n    from index import errors as e\nimport index\nimport editing.edit as f\n"
-    others = 'from indexes import B\nimport services\nx = "index.faiss"\nfrom errata.files import sync\n'
+    source = (
+        "from index.errors import A\nif A:\n    from index import errors as e\nimport index\nimport editing.edit as f\n"
+    )
+    others = (
+        'from indexes import B\nimport services\nx = """\nfrom index import A\n"""\nfrom errata.files import sync\n'
+    )
     assert under_errata(source + others) == (
-        "from errata.index.errors import A\n    from errata.index import errors as e\nfrom errata import index\n"
+        "from errata.index.errors import A\nif A:\n    from errata.index import errors as e\nfrom errata import index\n"
         "import errata.editing.edit as f\n" + others
     )
+
+
+def test_comments_and_statements_in_one_line_are_no_hindrance() -> None:
+    """Whatever stands behind a statement, or before it, stays."""
+    source = 'import index  # ours\n"é"; from index import (\n    errors,\n); import index as e\n'
+    changed = (
+        'from errata import index  # ours\n"é"; from errata.index import (\n    errors,\n); import errata.index as e\n'
+    )
+    assert under_errata(source) == changed
+
+
+@pytest.mark.parametrize("source", ["import editing.edit", "import os, index", "from  index import errors"])
+def test_an_import_that_cannot_be_rewritten_stops_the_build(source: str) -> None:
+    """A wheel is never built with an import that would find nothing, or somebody else's module."""
     with pytest.raises(ValueError, match="under errata"):
-        under_errata("import editing.edit\n")
+        under_errata(source)
+
+
+def test_no_import_in_it_names_the_checkout(installed: Path) -> None:
+    """Not inside functions either, which importing the modules does not try."""
+    for path in installed.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            assert [name for name in names if name.split(".")[0] in PACKAGES] == [], path

@@ -23,7 +23,6 @@ class NoEditing:
     """The unedited model: what a user had before."""
 
     name = "none"
-
     batch_size = 1
 
     def edit_batch(self, batch: EditBatch) -> list[Deltas]:

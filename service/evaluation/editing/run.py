@@ -102,7 +102,7 @@ def evaluate_editing(options: EvaluationOptions, progress: ProgressReporter) -> 
         path = options.json_file and options.json_file.with_suffix(".edits.jsonl")
         journal = EvaluationJournal(path, {**run, "sets": {name: len(examples) for name, examples in sets.items()}})
         judging = EvaluationRun(served, _plan(options, served, progress), journal)
-        methods = list(_methods(options, served, source))
+        methods = list(methods_of(options, served, source))
         for name, examples in sets.items():
             for method in methods:
                 judging.judge(name, method, examples, progress)
@@ -145,8 +145,8 @@ def _plan(options: EvaluationOptions, served: Pipeline, progress: ProgressReport
     return EvaluationPlan(options.cumulative, passages=tuple(texts), long_answers=options.long_answers)
 
 
-def _methods(options: EvaluationOptions, served: Pipeline, source: ExampleSource) -> Iterator[EditingMethod]:
-    """The service first, then the baselines."""
+def methods_of(options: EvaluationOptions, served: Pipeline, source: ExampleSource) -> Iterator[EditingMethod]:
+    """The service first, then the baselines; cumulative edits are joined in one change by those that can."""
     yield ServiceMethod(served)
     for name in options.baselines:
         background = partial(source.training, _BACKGROUND)

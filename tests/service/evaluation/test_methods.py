@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from editing.edit import Deltas, EditRequest
+from editing.editors.mend import MendEditor, PolishedMend
 from editing.language.views import View
 from editing.model.edit_batch import EditBatch
 from editing.model.prompts import TargetSequence
@@ -19,11 +21,12 @@ from editing.model.side_path import edited, stack
 from service.engines.compute_thread import ComputeThread
 from service.engines.local import LocalEngine
 from service.engines.protocol import SamplingParams
-from service.evaluation.editing.baselines import BASELINES, JOINT_BASELINES, NoEditing, build_baseline
+from service.evaluation.editing.baselines import BASELINES, NoEditing, build_baseline
 from service.evaluation.editing.evaluator import Evaluation, EvaluationPlan, UneditedAnswers
 from service.evaluation.editing.judge import AnswerCollector, EvaluationPrompt
 from service.evaluation.editing.methods import EditingMethod, EditorMethod, JointMethod
 from service.evaluation.editing.report import summary
+from service.evaluation.editing.run import EvaluationOptions, methods_of
 from service.evaluation.editing.teacher_forcing import TeacherForcingProbe
 from service.prompt import PromptBuilder
 from tests.editing import tiny
@@ -50,15 +53,6 @@ class RandomEditor:
     def edit_jointly(self, batch: EditBatch) -> Deltas:
         self.joined.append(len(batch.corrections))
         return tiny.deltas(batch.model, seed=99, size=1.0)
-
-
-class MendLike:
-    """Makes a change for each correction, and knows no other way."""
-
-    name, batch_size = "mend", 8
-
-    def edit_batch(self, batch: EditBatch) -> list[Deltas]:
-        return [tiny.deltas(batch.model, seed=7, size=1.0) for _ in batch.corrections]
 
 
 @pytest.fixture
@@ -160,12 +154,20 @@ def test_edits_left_in_force_are_sequential_or_one_joint_change(pipeline: Any, j
     assert method.in_force("", "active") == ()
 
 
-def test_an_editor_that_joins_nothing_is_evaluated_as_sequential_edits(pipeline: Any) -> None:
-    """``errata evaluate --cumulative --baselines mend``: only those that join edits are asked to."""
-    assert set(JOINT_BASELINES) == {"malmen", "ultraedit"}
-    method = EditorMethod("mend", MendLike(), pipeline)
+def test_cumulative_edits_are_joined_by_those_that_can_and_sequential_otherwise(pipeline: Any) -> None:
+    """``errata evaluate --cumulative --baselines mend``: MEND makes a change for each, MALMEN one for all."""
+    network = MendEditor.for_model(pipeline.base.model, tiny.DOWN, rank=4)
+    pipeline.editor = SimpleNamespace(method=PolishedMend(network))
+    options = EvaluationOptions(Path("facts"), cumulative=True, baselines=("mend", "malmen", "ultraedit"))
     plan = EvaluationPlan(cumulative=True, long_answers=0, max_tokens=4)
-    assert len(list(Evaluation(method, plan, UneditedAnswers()).run(tiny.examples()[:3]))) == 3
+    _, *methods = methods_of(options, pipeline, SimpleNamespace(training=lambda _: tiny.examples()))
+    assert [(m.name, type(m)) for m in methods] == [
+        ("mend", EditorMethod),
+        ("malmen", JointMethod),
+        ("ultraedit", JointMethod),
+    ]
+    for method in methods:
+        assert len(list(Evaluation(method, plan, UneditedAnswers()).run(tiny.examples()[:3]))) == 3
 
 
 def test_an_edit_that_cannot_be_made_is_refused(pipeline: Any) -> None:
