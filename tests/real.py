@@ -73,6 +73,7 @@ class Server:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.kill()
+        self.http.close()
 
     def start(self) -> None:
         """Start the process and do not wait for it."""

@@ -178,6 +178,7 @@ def test_an_editor_of_another_model_is_refused_at_start(home: Path, tmp_path: Pa
     server = Server(home, {**SETTINGS, "ERRATA_EDITOR": str(editor)})
     server.start()
     assert server.process.wait(60) not in (0, None)
+    server.http.close()
     said = server.log.read_text()
     assert "was trained for a model with digest ffffffffffff" in said and "errata train" in said
     assert "Traceback" not in said
