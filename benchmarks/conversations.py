@@ -1,34 +1,29 @@
-"""Does scope understand conversations? The last turn alone beside its readings in the light of the turns before.
+"""Does scope understand conversations? The last turn alone beside the turn with what was said before it.
 
-``python -m benchmarks.conversations`` decides for each conversation in ``tests/editing/language/conversations.jsonl``
-which of thirty edits it asks about, with the shipped scope head and the encoder that the service uses; no language
+``python -m benchmarks.conversations`` decides for each conversation in ``tests/editing/scope/conversations.jsonl``
+which of thirty edits it asks about, with the shipped scope model and the encoder that the service uses; no language
 model is loaded. *Recall*: of the conversations that ask what an edit answers, how many find that very edit.
 *Precision*: of those that find an edit, how many find the one that they ask about. *Still*: of those that ask nothing
-of the kind, how many find none. One half of the set (``aside``) was written before the rules and not looked at while
-they were made.
+of the kind, how many find none. The scope model was trained on none of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from editing.edit import EditRequest
-from editing.language.conversation import readings
-from editing.scope.head import ScopeHead
 from editing.scope.index import ScopeIndex
-from retrieval.encoders.encoder import Encoder
-from service.bootstrap import vectoriser
-from service.settings import DEFAULT_MODEL
+from editing.scope.model import load_scope_model
+from editing.scope.prompt import ScopePrompt
+from retrieval.encoders.encoder import Encoder, locate_encoder
 
-PRETRAINED = Path(__file__).parent.parent / "editing" / "pretrained" / DEFAULT_MODEL
-SET = Path(__file__).parent.parent / "tests" / "editing" / "language" / "conversations.jsonl"
-Read = Callable[[Sequence[tuple[str, str]]], Sequence[str]]
+SET = Path(__file__).parent.parent / "tests" / "editing" / "scope" / "conversations.jsonl"
+Read = Callable[[Sequence[tuple[str, str]]], ScopePrompt]
 
 
 @dataclass(frozen=True)
@@ -44,14 +39,14 @@ class Conversation:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("open", "aside"), help="one half only")
-    parser.add_argument("--wrong", action="store_true", help="show what readings get wrong")
+    parser.add_argument("--wrong", action="store_true", help="show what is decided wrongly")
     chosen = parser.parse_args()
     inputs = sorted({c.asks for c in conversations() if c.asks})
     scope = scope_of(inputs)
-    print("| set | of | conversations | precision | recall | still | readings | ms |\n" + "|---" * 8 + "|")
+    print("| set | of | conversations | precision | recall | still | ms |\n" + "|---" * 7 + "|")
     for part in [chosen.part] if chosen.part else ["open", "aside"]:
         some = [c for c in conversations() if c.part == part]
-        for name, read in (("last turn", last_turn), ("readings", readings)):
+        for name, read in (("last turn", last_turn), ("conversation", ScopePrompt.of)):
             print(row(part, name, some, Decisions.of(scope, inputs, read, some)), flush=True)
     if chosen.wrong:
         show_wrong(scope, inputs, [c for c in conversations() if chosen.part in (None, c.part)])
@@ -73,38 +68,33 @@ def conversations(path: Path = SET) -> list[Conversation]:
 def scope_of(inputs: Sequence[str]) -> ScopeIndex:
     """A scope index that holds an edit for each input, under the input itself."""
     encoder = Encoder.load()
-    head = ScopeHead.load(PRETRAINED / "scope.safetensors")
-    scope = ScopeIndex(head, vectoriser(encoder), encoder.dimension)
+    scope = ScopeIndex(load_scope_model(locate_encoder()), encoder.encode, encoder.dimension)
     for text in inputs:
         scope.add(text, scope.wordings(EditRequest(text, "x")))
     return scope
 
 
-def last_turn(turns: Sequence[tuple[str, str]]) -> Sequence[str]:
-    return (turns[-1][1],)
+def last_turn(turns: Sequence[tuple[str, str]]) -> ScopePrompt:
+    return ScopePrompt(turns[-1][1])
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What was found for each conversation, with the number of readings and the milliseconds that it took."""
+    """What was found for each conversation, and the milliseconds that it took."""
 
     found: tuple[str | None, ...]
-    readings: float
     ms: float
 
     @classmethod
     def of(cls, scope: ScopeIndex, inputs: Sequence[str], read: Read, some: Sequence[Conversation]) -> Decisions:
-        found, counts, began = [], [], time.perf_counter()
-        for conversation in some:
-            texts = read(conversation.turns)
-            counts.append(len(texts))
-            found.append(decided(scope, inputs, texts))
-        return cls(tuple(found), statistics.mean(counts), (time.perf_counter() - began) / len(some) * 1000)
+        began = time.perf_counter()
+        found = [decided(scope, inputs, read(conversation.turns)) for conversation in some]
+        return cls(tuple(found), (time.perf_counter() - began) / len(some) * 1000)
 
 
-def decided(scope: ScopeIndex, inputs: Sequence[str], texts: Sequence[str]) -> str | None:
-    """The edit in scope that matches a reading best."""
-    match = scope.best(texts, inputs)
+def decided(scope: ScopeIndex, inputs: Sequence[str], about: ScopePrompt) -> str | None:
+    """The best edit in scope."""
+    match = scope.best(about, inputs)
     return match.edit_id if match else None
 
 
@@ -117,15 +107,15 @@ def row(part: str, name: str, some: Sequence[Conversation], made: Decisions) -> 
         f"{a / b:.3f} ({a}/{b})" if b else "–"
         for a, b in ((right, fired), (right, asking), (still, len(some) - asking))
     ]
-    return f"| {part} | {name} | {len(some)} | {' | '.join(shares)} | {made.readings:.2f} | {made.ms:.0f} |"
+    return f"| {part} | {name} | {len(some)} | {' | '.join(shares)} | {made.ms:.0f} |"
 
 
 def show_wrong(scope: ScopeIndex, inputs: Sequence[str], some: Sequence[Conversation]) -> None:
     for conversation in some:
-        found = decided(scope, inputs, texts := readings(conversation.turns))
+        found = decided(scope, inputs, ScopePrompt.of(conversation.turns))
         if found != conversation.asks:
             said = " | ".join(text for _, text in conversation.turns)
-            print(f"\n{said}\n  asks {conversation.asks}, found {found}, readings {texts}")
+            print(f"\n{said}\n  asks {conversation.asks}, found {found}")
 
 
 if __name__ == "__main__":

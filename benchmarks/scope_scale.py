@@ -27,13 +27,12 @@ from editing.ledger.events import Draft
 from editing.ledger.history import History
 from editing.ledger.ledger import Ledger
 from editing.ledger.state import fold
-from editing.scope.head import ScopeHead
 from editing.scope.index import ScopeIndex
+from editing.scope.model import ScopeModel, load_scope_model
 from editing.scope.vector_cache import VectorCache
 from editing.scope.vectors import WordingVectors
 from editing.store import EditStore
-from retrieval.encoders.encoder import Encoder
-from service.bootstrap import vectoriser
+from retrieval.encoders.encoder import Encoder, locate_encoder
 from service.edits.registry import EditRegistry
 from service.edits.stored_request import stored_request
 from service.engines.compute_thread import ComputeThread
@@ -111,17 +110,17 @@ def write(home: Path, scope: ScopeIndex, count: int) -> None:
     scope.add_all([(f"{n}", request) for n, (request, _) in enumerate(facts(count))])
 
 
-def scope_of(home: Path, encoder: Encoder, head: ScopeHead) -> ScopeIndex:
+def scope_of(home: Path, encoder: Encoder, model: ScopeModel) -> ScopeIndex:
     file = VectorCache(home / "scope", encoder.digest, encoder.dimension)
-    return ScopeIndex(head, vectoriser(encoder), encoder.dimension, WordingVectors(vectoriser(encoder), file))
+    return ScopeIndex(model, encoder.encode, encoder.dimension, WordingVectors(encoder.encode, file))
 
 
-def decisions(home: Path, encoder: Encoder, head: ScopeHead, count: int) -> Iterator[str]:
+def decisions(home: Path, encoder: Encoder, model: ScopeModel, count: int) -> Iterator[str]:
     """A line for each number of edits, with all in force and with three of ten rolled back."""
     made = facts(count)
-    yield "processor time\nedits    in force   all ms   encoder ms   head ms   all else ms   found %"
+    yield "processor time\nedits    in force   all ms   encoder ms   read ms   all else ms   found %"
     for size in (size for size in SIZES if size <= count):
-        scope = scope_of(home, encoder, head)
+        scope = scope_of(home, encoder, model)
         scope.add_all([(f"{n}", request) for n, (request, _) in enumerate(made[:size])])
         chosen = random.Random(2).sample(range(size), min(size, 96))
         prompts = [*((n, made[n][1]) for n in chosen), *((-1, text) for text in ELSEWHERE)]
@@ -133,22 +132,24 @@ def decisions(home: Path, encoder: Encoder, head: ScopeHead, count: int) -> Iter
 
 def _decided(scope: ScopeIndex, mask: Any, prompts: Sequence[tuple[int, str]]) -> str:
     scope.best(prompts[0][1], mask)  # warm
-    encode, judge, whole = Clock(scope.vectorise), Clock(scope.head.score), Clock(scope.best)
-    scope.vectorise, scope.head.score = encode, judge  # type: ignore[method-assign]
+    encode, read, whole = Clock(scope.vectorise), Clock(scope.model.logits), Clock(scope.best)
+    scope.vectorise = encode
+    object.__setattr__(scope.model, "logits", read)
     found = [(n, whole(text, mask)) for n, text in prompts]
-    scope.vectorise, scope.head.score = encode.call, judge.call  # type: ignore[method-assign]
+    scope.vectorise = encode.call
+    object.__setattr__(scope.model, "logits", read.call)
     right = [(match is not None and match.edit_id == f"{n}") == (n >= 0 and bool(mask[n])) for n, match in found]
     each = 1000 / len(prompts)
-    rest = whole.seconds - encode.seconds - judge.seconds
+    rest = whole.seconds - encode.seconds - read.seconds
     return (
         f"{len(mask):6,}   {int(mask.sum()):8,}   {whole.seconds * each:6.2f}   {encode.seconds * each:10.2f}   "
-        f"{judge.seconds * each:7.2f}   {rest * each:11.2f}   {100 * sum(right) / len(right):7.1f}"
+        f"{read.seconds * each:7.2f}   {rest * each:11.2f}   {100 * sum(right) / len(right):7.1f}"
     )
 
 
-def one_wording(encoder: Encoder, head: ScopeHead, count: int) -> str:
+def one_wording(encoder: Encoder, model: ScopeModel, count: int) -> str:
     """Every edit of the same question: a prompt near it among all of them."""
-    scope = ScopeIndex(head, vectoriser(encoder), encoder.dimension)
+    scope = ScopeIndex(model, encoder.encode, encoder.dimension)
     scope.add_all([(f"{n}", EditRequest("What is the capital of Dorne?", "x")) for n in range(count)])
     same, other = Clock(scope.best), Clock(scope.best)
     for _ in range(10):
@@ -176,11 +177,11 @@ def states(home: Path) -> Iterator[str]:
 def start(home: Path) -> dict[str, float]:
     """Seconds of processor time of each part of a start on a home, and the memory that it takes."""
     torch.set_num_threads(1)
-    encoder, head = Encoder.load(), ScopeHead.load(PRETRAINED / "scope.safetensors")
-    encoder.encode_tokens(["warm"])
+    encoder, model = Encoder.load(), load_scope_model(locate_encoder())
+    encoder.encode(["warm"])
     before, took = resident(), dict[str, float]()
     began, busy = time.perf_counter(), time.process_time()
-    scope = scope_of(home, encoder, head)
+    scope = scope_of(home, encoder, model)
     took["vector file opened"] = time.process_time() - busy
     enter = scope.add_all = Clock(scope.add_all)  # type: ignore[method-assign]
     with Ledger(f"sqlite:///{home / 'ledger.db'}") as ledger, closing(ComputeThread(1)) as compute:
@@ -206,13 +207,13 @@ def started(home: Path) -> dict[str, float]:
 
 def main(home: Path, count: int) -> None:
     torch.set_num_threads(1)
-    encoder, head = Encoder.load(), ScopeHead.load(PRETRAINED / "scope.safetensors")
+    encoder, model = Encoder.load(), load_scope_model(locate_encoder())
     if not (home / "ledger.db").exists():
         began = time.perf_counter()
         home.mkdir(parents=True, exist_ok=True)
-        write(home, scope_of(home, encoder, head), count)
+        write(home, scope_of(home, encoder, model), count)
         print(f"{count:,} edits written and embedded in {time.perf_counter() - began:.0f} s", flush=True)
-    for line in (*decisions(home, encoder, head, count), one_wording(encoder, head, count), *states(home)):
+    for line in (*decisions(home, encoder, model, count), one_wording(encoder, model, count), *states(home)):
         print(line, flush=True)
     with tempfile.TemporaryDirectory() as empty:
         none = started(Path(empty))

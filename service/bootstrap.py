@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from editing.editors.untrained import untrained_editor
 from editing.errors import StorageError
 from editing.ledger.ledger import Ledger
 from editing.model.prompts import PromptEncoder
-from editing.scope.head import Member, ScopeHead, TextVectors
 from editing.scope.index import ScopeIndex
+from editing.scope.model import PRETRAINED, load_scope_model
 from editing.scope.vector_cache import VectorCache
 from editing.scope.vectors import WordingVectors
 from editing.store import EditStore
-from retrieval.encoders.encoder import Encoder
+from retrieval.encoders.encoder import Encoder, locate_encoder
 from retrieval.encoders.reranker import Reranker
+from service.acting.edited_engine import EditedEngine
 from service.answers.answerer import Answerer
 from service.answers.index_manager import IndexManager
 from service.answers.passage_reader import PassageReader
@@ -54,11 +55,12 @@ def build_pipeline(settings: Settings, stack: ExitStack, say: Say) -> Pipeline:
     base = load_base_model(settings.model, settings.directory, settings.dtype, say)
     say(f"model {base.name} ({str(base.model.dtype).removeprefix('torch.')}, {settings.compute_threads} threads)")
     encoder = Encoder.load(settings.encoder, questions=settings.question_encoder)
-    editor = open_editor(settings, base, encoder, say)
+    editor = open_editor(settings, base, say)
     prompts = PromptBuilder(PromptEncoder(base.tokenizer), base.context, settings.passage_tokens)
     engine = LocalEngine(base.model, base.tokenizer, compute, settings.batch)
-    served = ServedModel(base, editor, engine, prompts, compute)
-    scope = open_scope(settings.directory, editor, encoder, say)
+    edited = EditedEngine(engine, prompts, base.tokenizer, settings.edit_mode)
+    served = ServedModel(base, editor, engine, edited, prompts, compute)
+    scope = open_scope(settings, encoder, say)
     registry = open_registry(settings.directory, stack, scope, compute, say)
     writer = EditWriter(registry, EditComputation(served, registry, settings.verify_tokens))
     passages = build_passage_reader(settings, served, frozenset(engine.end_tokens), say)
@@ -77,39 +79,34 @@ def build_jobs(served: Pipeline, settings: Settings) -> Jobs:
     return Jobs({"verify": verify})
 
 
-def open_editor(settings: Settings, base: LoadedModel, encoder: Encoder, say: Say) -> EditorCheckpoint | None:
-    """The chosen editor, the one shipped for this model, or fine-tuning; None where no scope head fits the encoder."""
+def open_editor(settings: Settings, base: LoadedModel, say: Say) -> EditorCheckpoint:
+    """The chosen editor, the one shipped for this model, or fine-tuning."""
     chosen = settings.editor or find_pretrained(base.digest)
     if chosen is not None and str(chosen) != FineTuning.name:
         editor = load_editor(chosen, base.model, base.digest)
         say(f"editor {editor.name}")
         return editor
-    untrained = untrained_editor(base.model, encoder.digest)
-    if untrained is None:
-        say(f"no scope head is shipped for the encoder {encoder.name}: train an editor with 'errata train' to edit")
-    else:
-        say(f"{base.name} is edited by constrained {untrained.name}; 'errata train' makes an editor of its own for it")
+    untrained = untrained_editor(base.model)
+    say(f"{base.name} is edited by constrained {untrained.name}; 'errata train' makes an editor of its own for it")
     return untrained
 
 
-def open_scope(home: Path, editor: EditorCheckpoint | None, encoder: Encoder, say: Say) -> ScopeIndex:
-    """The scope index with the vectors kept under ``home``; a cache, so the service runs without it as well."""
-    head, vectorise = editor.scope if editor else ScopeHead([Member(encoder.dimension)]), vectoriser(encoder)
+def open_scope(settings: Settings, encoder: Encoder, say: Say) -> ScopeIndex:
+    """The scope model and index, with the vectors kept under the home: a cache, so the service runs without it as well.
+
+    Raises:
+        EditorMismatch, EncoderError: the scope model or the encoder that it stands on cannot be opened.
+    """
+    folder = locate_encoder()
+    own = encoder if settings.encoder is None else Encoder.load(None)
+    model = load_scope_model(folder, settings.scope_model or PRETRAINED, settings.scope_margin)
+    home = settings.directory
     try:
-        file = VectorCache(home / "scope", encoder.digest, encoder.dimension)
+        file = VectorCache(home / "scope", own.digest, own.dimension)
     except OSError as error:
         say(f"{home / 'scope'} cannot be used ({error}); wordings are embedded again at each start")
         file = None
-    return ScopeIndex(head, vectorise, encoder.dimension, WordingVectors(vectorise, file, say))
-
-
-def vectoriser(encoder: Encoder) -> Callable[[Sequence[str]], list[TextVectors]]:
-    """The encoder as scope wants it."""
-
-    def vectorise(texts: Sequence[str]) -> list[TextVectors]:
-        return [TextVectors(sentence, tokens) for sentence, tokens in encoder.encode_tokens(texts)] if texts else []
-
-    return vectorise
+    return ScopeIndex(model, own.encode, own.dimension, WordingVectors(own.encode, file, say))
 
 
 def open_registry(home: Path, stack: ExitStack, scope: ScopeIndex, compute: ComputeThread, say: Say) -> EditRegistry:

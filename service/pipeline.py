@@ -11,6 +11,7 @@ from editing.errors import EditNotActive, NotRedactable
 from editing.ledger.events import Draft
 from editing.ledger.log_file import event_json
 from editing.ledger.state import State
+from service.acting.edited_engine import EditedPrompt
 from service.answers.answerer import Answerer
 from service.answers.passage_search import PassageSearch
 from service.edits import listing
@@ -22,6 +23,7 @@ from service.errors import Overloaded
 from service.served_model import ServedModel
 from service.types.answers import PLAIN, AskAnswer, AskQuery, IndexInfo, RetrievalResult, SearchOptions
 from service.types.edits import (
+    Amendment,
     BatchResult,
     Damage,
     EditDetails,
@@ -30,11 +32,12 @@ from service.types.edits import (
     EditResult,
     EditsPage,
     Event,
+    MatchResult,
     OnItem,
     RollbackResult,
     StatusFilter,
 )
-from service.types.generation import Answer, GenerateQuery, OnPiece
+from service.types.generation import Answer, GenerateQuery, OnPiece, UsedEdit
 from service.types.log import ConsistencyProof, InclusionProof, LogRoot, LogVerification, NotedRoot, RedactResult
 from service.types.service import MissingPart, ModelInfo, Readiness
 
@@ -55,7 +58,8 @@ class Pipeline:
         search: PassageSearch,
         max_waiting: int = 256,
     ) -> None:
-        self.base, self.editor, self.engine = served.base, served.editor, served.engine
+        self.base, self.editor = served.base, served.editor
+        self.engine, self.edited = served.engine, served.edited
         self.prompts, self.compute = served.prompts, served.compute
         self.registry, self.writer, self.answerer = registry, writer, answerer
         self.search, self.index_manager = search, search.index_manager
@@ -77,13 +81,14 @@ class Pipeline:
                 self.registry.acting(prompt.about, state, query.edits)
                 for query, prompt, state in zip(queries, prompts, states, strict=True)
             ]
-            made = self.engine.generate([prompt.ids for prompt in prompts], edits, queries[0].params, on_text)
+            asked = [EditedPrompt(prompt, acting) for prompt, acting in zip(prompts, edits, strict=True)]
+            made = self.edited.generate(asked, queries[0].params, on_text)
         return [
             Answer(
                 text=one.text,
                 finish_reason=one.finish_reason,
                 revision=state.revision,
-                edits_used=tuple(edit.id for edit in acting),
+                edits=tuple(UsedEdit(edit.id, edit.kind_name) for edit in acting),
                 prompt_tokens=one.prompt_tokens,
                 completion_tokens=one.completion_tokens,
             )
@@ -116,6 +121,31 @@ class Pipeline:
             return Draft(kind="restore", to=to_revision, actor=actor, reason=reason)
 
         return self._take_back(draft, if_match)
+
+    def amend(
+        self, edit_id: str, added: Amendment, actor: str, reason: str | None, if_match: int | None
+    ) -> EditDetails:
+        """Give an edit that stands further wordings; its factors stay as they are.
+
+        Raises:
+            UnknownEdit, EditNotActive, EditRedacted, InvalidEdit, RevisionMoved
+        """
+
+        def draft(state: State) -> Draft:
+            self.registry.event(edit_id)
+            if (status := state.status(edit_id)) == "rolled_back":
+                raise EditNotActive(f"{edit_id} is {status}; only an edit that stands can get further wordings")
+            self.registry.check_amendment(edit_id, added, state)
+            wordings = {"rephrases": list(added.rephrases), "locality": list(added.locality)}
+            return Draft(kind="amend", edit_id=edit_id, actor=actor, reason=reason, request=wordings)
+
+        self.writer.record(draft, if_match)
+        return listing.details(self.registry, edit_id)
+
+    def match(self, queries: Sequence[GenerateQuery], k: int, revision: int | None = None) -> MatchResult:
+        state = self.registry.state(revision)
+        abouts = [self.prompts.about(query) for query in queries]
+        return MatchResult(tuple(listing.matched(self.registry, about, state, k) for about in abouts), state.revision)
 
     def edits(self, status: StatusFilter, limit: int, cursor: str | None) -> EditsPage:
         return listing.page(self.registry, status, limit, cursor)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from editing.language.conversation import readings
-from editing.model.prompts import PromptEncoder
+from editing.edit import EditRequest
+from editing.model.prompts import Message, PromptEncoder
+from editing.scope.prompt import ScopePrompt
 from index.passages.passage import Hit
 from retrieval.reader.prompt import prompt_text
 from service.engines.protocol import Prompt
@@ -18,10 +19,19 @@ PASSAGE_TOKENS = 2048
 
 @dataclass(frozen=True)
 class PreparedPrompt:
-    """A prompt ready for the engine. ``about`` is what the user may be asking, for the scope of edits."""
+    """A prompt ready for the engine.
+
+    Attributes:
+        about: what scope reads of it.
+        turns: (role, content), or nothing where a text is continued as it stands.
+        continues: an answer goes on in the prompt's line, after a space.
+    """
 
     ids: Prompt
-    about: tuple[str, ...]
+    about: ScopePrompt
+    turns: tuple[Message, ...] = ()
+    continues: bool = False
+    longest: int = 0
 
 
 class PromptBuilder:
@@ -41,17 +51,37 @@ class PromptBuilder:
         if query.messages:
             field, turns = "messages", [(m.role, m.content) for m in query.messages]
             self._check_size(field, "".join(content for _, content in turns))
-            ids, about = self.encoder.messages(turns), readings(turns)
-        else:
-            field, text = "prompt", query.prompt or ""
-            self._check_size(field, text)
-            ids, about = self.encoder.prompt(text, query.raw), (text,) if query.raw else readings([("user", text)])
-        return PreparedPrompt(self._within_context(field, ids, query.params.max_tokens), about)
+            return self._conversation(field, turns, query.params.max_tokens)
+        return self.question(query.prompt or "", "prompt", query.params.max_tokens, query.raw)
+
+    def about(self, query: GenerateQuery) -> ScopePrompt:
+        """What scope reads of a query, however long it is."""
+        if query.messages:
+            return ScopePrompt.of([(m.role, m.content) for m in query.messages])
+        return ScopePrompt(query.prompt or "")
 
     def question(self, text: str, field: str, max_tokens: int, raw: bool = False) -> PreparedPrompt:
         """A plain question; ``field`` is named in the error."""
         self._check_size(field, text)
-        return PreparedPrompt(self._within_context(field, self.encoder.prompt(text, raw), max_tokens), (text,))
+        if not raw:
+            return self._conversation(field, [("user", text)], max_tokens)
+        ids = self._within_context(field, self.encoder.raw(text), max_tokens)
+        return PreparedPrompt(ids, ScopePrompt(text), continues=not text[-1:].isspace(), longest=max_tokens)
+
+    def with_correction(self, prepared: PreparedPrompt, request: EditRequest) -> Prompt:
+        """The same prompt with a correction said before it, where there is room."""
+        if not prepared.turns:
+            ids = self.encoder.raw(f"{request.input} {request.output}\n{prepared.about.text}")
+        else:
+            begins = next(n for n, (role, _) in enumerate(prepared.turns) if role != "system")
+            said = (("user", request.input), ("assistant", request.output))
+            ids = self.encoder.messages([*prepared.turns[:begins], *said, *prepared.turns[begins:]])
+        return ids if len(ids) + prepared.longest <= self.context else prepared.ids
+
+    def _conversation(self, field: str, turns: Sequence[Message], max_tokens: int) -> PreparedPrompt:
+        ids = self._within_context(field, self.encoder.messages(turns), max_tokens)
+        continues = not self.encoder.has_template
+        return PreparedPrompt(ids, ScopePrompt.of(turns), tuple(turns), continues, max_tokens)
 
     def with_passages(self, question: str, hits: Sequence[Hit], max_tokens: int) -> tuple[PreparedPrompt, int]:
         """The question behind as many of the best passages as fit; also how many those are."""
@@ -59,7 +89,7 @@ class PromptBuilder:
         for used in range(self._count_within_budget(hits), 0, -1):
             ids = self._passage_prompt(question, hits[:used])
             if len(ids) + max_tokens <= self.context:
-                return PreparedPrompt(ids, (question,)), used
+                return PreparedPrompt(ids, ScopePrompt(question)), used
         return self.question(question, "question", max_tokens), 0
 
     def with_each_passage(self, question: str, hits: Sequence[Hit], max_tokens: int) -> list[Prompt]:

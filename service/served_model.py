@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from editing.editors.checkpoint import EditorCheckpoint
+from service.acting.edited_engine import EditedEngine
 from service.engines.compute_thread import ComputeThread
 from service.engines.model_loader import LoadedModel
 from service.engines.protocol import Engine
@@ -18,7 +19,7 @@ class ServedModel:
     Attributes:
         base: weights, tokenizer, name and digest.
         editor: turns corrections into low-rank changes of it; None: it cannot be edited.
-        engine: generates.
+        engine: generates; ``edited``: with edits in force.
         prompts: makes token ids of texts.
         compute: the one thread in which the model runs.
     """
@@ -26,5 +27,6 @@ class ServedModel:
     base: LoadedModel
     editor: EditorCheckpoint | None
     engine: Engine
+    edited: EditedEngine
     prompts: PromptBuilder
     compute: ComputeThread

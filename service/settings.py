@@ -13,6 +13,7 @@ from service.errors import ServiceError
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 NO_READER = "none"
+EditMode = Literal["auto", "weights", "context", "both", "output"]  # how an edit acts
 S = TypeVar("S", bound="ServerAddress")
 
 
@@ -46,6 +47,19 @@ class Settings(ServerAddress):
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="bfloat16 where the processor multiplies it natively, float32 elsewhere"
+    )
+    edit_mode: EditMode = Field(
+        default="auto",
+        description="how an edit acts: `auto` by the kind of request, or always by its `weights`, as `context` before "
+        "the prompt, `both`, or with its `output` as it stands",
+    )
+    scope_model: Path | None = Field(
+        default=None, description="a scope model that `errata train-scope` trained; by default the one shipped"
+    )
+    scope_margin: float = Field(
+        default=0.0,
+        allow_inf_nan=False,
+        description="log-odds that a prompt must lie above the calibrated threshold; above 0 fewer are in scope",
     )
     threads: int = Field(
         default=0, ge=0, le=1024, description="threads of one matrix product; 0: one for each core, at most 8"

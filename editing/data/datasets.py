@@ -27,16 +27,14 @@ from editing.language.views import View
 _QUESTIONS = {"train": slice(0, 1500), "dev": slice(1500, 1640), "test": slice(1640, None)}
 Attributes = Mapping[str, Sequence[Attribute]]
 _ALL = ("train", "dev", "test")
-_SCOPE = {"train": 200, "dev": 20}  # pairs that ask the same, and pairs that do not, which the scope head needs
 _FEW = 10  # a file with fewer examples of unseen subjects is judged as a whole
 
 
 @dataclass(frozen=True)
 class ScopeExamples:
-    """What the scope head's two members are trained on, and by name what it is judged on; ``dev`` calibrates it."""
+    """What the scope model is trained on, and by name what it is judged on."""
 
-    own: list[Example]
-    wide: list[Example]
+    trained: list[Example]
     judged: dict[str, list[Example]]
 
 
@@ -49,9 +47,6 @@ class ExampleSource(Protocol):
 
     def training(self, facts: int) -> list[Example]:
         """What the editor is trained on; ``facts`` says how many are drawn."""
-
-    def scope(self) -> ScopeExamples:
-        """What the scope head is trained, calibrated and judged on."""
 
     def evaluation(self, edits: int, seed: int) -> dict[str, list[Example]]:
         """Up to ``edits`` examples of each set that an editor is judged on."""
@@ -135,7 +130,8 @@ class FactDirectory:
             "test": self.judging(("test",), 400, held_out=False, seed=3),
             "held-out relations": self.judging(_ALL, 400, held_out=True, seed=4),
         }
-        return ScopeExamples(self._scope(read_attributes(), 3500), self._scope(read_questions(), 5000), judged)
+        trained = [*self._scope(read_attributes(), 3500), *self._scope(read_questions(), 5000)]
+        return ScopeExamples(trained, judged)
 
     def _scope(self, attributes: Attributes, invented: int) -> list[Example]:
         train = self.builder(("train",), held_out=False, seed=1, attributes=attributes)
@@ -176,35 +172,8 @@ class ExampleFile:
         return self.reading.skipped
 
     def training(self, facts: int) -> list[Example]:
-        """At most ``facts`` examples.
-
-        Raises:
-            DataError: see ``scope``; told here, before the editor is trained.
-        """
-        self.scope()
+        """At most ``facts`` examples."""
         return self._drawn(("train",), facts, held_out=False, seed=5)
-
-    def scope(self) -> ScopeExamples:
-        """Judged on dev and test subjects, and on held-out relations.
-
-        Raises:
-            DataError: there are too few pairs of wordings to learn from or to calibrate with.
-        """
-        examples = self._drawn(("train",), 4000, held_out=False, seed=0)
-        judged = {
-            "dev": self._drawn(("dev",), 400, held_out=False, seed=2),
-            "test": self._drawn(("test",), 400, held_out=False, seed=3),
-            "held-out relations": self._drawn(_ALL, 400, held_out=True, seed=4),
-        }
-        for split, found in (("train", examples), ("dev", judged["dev"])):
-            same = sum(len(e.chat) + len(e.statements) for e in found)
-            other = sum(len(e.same_subject) + len(e.same_relation) + len(e.unrelated) for e in found)
-            if min(same, other) < _SCOPE[split]:
-                raise DataError(
-                    f"{self.path}: too little for a scope head: of {split} subjects ({len(found)} examples) there are "
-                    f"{same} rephrasings and {other} other prompts, and it needs {_SCOPE[split]} of each"
-                )
-        return ScopeExamples(examples, examples, {name: found for name, found in judged.items() if found})
 
     def evaluation(self, edits: int, seed: int) -> dict[str, list[Example]]:
         """Of subjects and relations that training leaves out; of all, where the file has hardly any such subject."""

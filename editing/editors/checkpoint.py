@@ -18,7 +18,6 @@ from editing.editors.mend import MendEditor, Polish, PolishedMend
 from editing.editors.protocol import Editor
 from editing.errors import EditorMismatch
 from editing.model.side_path import linear_shape
-from editing.scope.head import ScopeHead
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
@@ -30,18 +29,16 @@ class EditorCheckpoint:
     Attributes:
         method: makes the edits.
         layers: names of the layers that it edits.
-        scope: decides which prompts an edit answers.
     """
 
     name: str
     digest: str
     method: Editor
     layers: tuple[str, ...]
-    scope: ScopeHead
     config: dict[str, Any] = field(repr=False)
 
 
-def save_editor(directory: Path, network: MendEditor, scope: ScopeHead, config: dict[str, Any]) -> None:
+def save_editor(directory: Path, network: MendEditor, config: dict[str, Any]) -> None:
     """Write a checkpoint; weights in bfloat16, the normaliser in float32 with its count.
 
     Args:
@@ -55,7 +52,6 @@ def save_editor(directory: Path, network: MendEditor, scope: ScopeHead, config: 
         for name, value in network.state_dict().items()
     }
     save_file(tensors, directory / "model.safetensors")
-    scope.save(directory / "scope.safetensors")
     rank = next(iter(network.transforms.values())).layers[0].u.shape[1]  # type: ignore[union-attr,index]
     full = {**config, "rank": rank, "shapes": {name: list(shape) for name, shape in network.shapes.items()}}
     (directory / "config.json").write_text(json.dumps(full, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -70,7 +66,6 @@ def load_editor(directory: Path, model: nn.Module, base_model: str) -> EditorChe
     try:
         config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
         tensors = load_file(directory / "model.safetensors")
-        scope = ScopeHead.load(directory / "scope.safetensors")
         shapes = {name: (int(i), int(o)) for name, (i, o) in config["shapes"].items()}
         trained_for, name_of_editor, rank = str(config["base_model"]), str(config["name"]), int(config["rank"])
         polish = Polish(**config.get("polish", {}))
@@ -89,7 +84,7 @@ def load_editor(directory: Path, model: nn.Module, base_model: str) -> EditorChe
         raise EditorMismatch(f"{directory}/model.safetensors does not fit its config.json: {error}") from error
     network = network.to(next(model.parameters()).device).eval().requires_grad_(False)
     method = PolishedMend(network, polish)
-    return EditorCheckpoint(name_of_editor, _digest(directory), method, network.names, scope, config)
+    return EditorCheckpoint(name_of_editor, _digest(directory), method, network.names, config)
 
 
 def find_pretrained(base_model: str) -> Path | None:
@@ -128,7 +123,7 @@ def _require_layers(directory: Path, model: nn.Module, shapes: dict[str, tuple[i
 
 
 def _digest(directory: Path) -> str:
-    names = ("config.json", "model.safetensors", "scope.safetensors")
+    names = ("config.json", "model.safetensors")
     return hashlib.sha256(b"".join((directory / name).read_bytes() for name in names)).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What is known of English: statements of questions, names, follow-ups, what a conversation asks.
+"""What is known of English: the statements that questions stand for, in which an edit is computed as well.
 
-Imports nothing else of editing. Begin with ``views``, the forms of one edit, and ``conversation``.
+Imports nothing else of editing. Begin with ``views``, the forms of one edit.
 """

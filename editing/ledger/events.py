@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from editing.ledger.canonical import canonical
 from editing.ledger.redaction import commitments_to, erased, picked, without
 
-Kind = Literal["apply", "rollback", "restore", "redact"]
+Kind = Literal["apply", "rollback", "restore", "redact", "amend"]
 GENESIS = "0" * 64  # prev_hash of the first event
 
 
@@ -23,9 +23,9 @@ class Draft:
     """An event as a writer wants to append it.
 
     Attributes:
-        edit_id: the edit applied, rolled back or redacted.
+        edit_id: the edit applied, rolled back, redacted or amended.
         to: restore only: the revision returned to.
-        request: apply only: the request as JSON.
+        request: apply: the request as JSON; amend: the wordings added, ``rephrases`` and ``locality``.
         report: apply only: the verification report as JSON.
         factors: apply only: digest of the factor file.
         supersedes: apply only: earlier edits that this one replaces for as long as it stands.

@@ -37,6 +37,9 @@ class History:
         self._nodes = [_Node(-1, 0, ())]
         self._whole = {0: zlib.compress(b"")}  # all marks at some nodes
         self._known_at = [0]  # edits recorded by each revision
+        self._amended_at: list[frozenset[int]] = [
+            frozenset()
+        ]  # by revision; as a rule the same object as the one before
         self._node_at = [0]  # the node of each revision; appended to last, for those who read meanwhile
         self._marks = bytearray()  # at the newest revision
         self._redacted: list[int] = []  # ordinals
@@ -70,7 +73,8 @@ class History:
         return self._at(revision)
 
     def _state(self, revision: int) -> State:
-        return State(revision, self.roster, bytes(self._marks_of(self._node_at[revision], self._known_at[revision])))
+        marks = self._marks_of(self._node_at[revision], self._known_at[revision])
+        return State(revision, self.roster, bytes(marks), self._amended_at[revision])
 
     def _marks_of(self, node: int, known: int) -> bytearray:
         """The marks at a node, of so many edits; of those recorded elsewhere in the tree none stands."""
@@ -86,19 +90,22 @@ class History:
         return marks
 
     def _take(self, step: Step) -> None:
-        node = self._node_at[-1]
+        node, amended = self._node_at[-1], self._amended_at[-1]
         if step.kind == "restore":
-            node = self._node_at[step.to]
+            node, amended = self._node_at[step.to], self._amended_at[step.to]
             self._marks = self._marks_of(node, len(self.roster))
             for ordinal in self._redacted:
                 node = self._without(node, ordinal)
         elif step.kind == "apply":
             self._marks.append(ROLLED_BACK)
             node = self._below(node, self._applied(step.ordinal))
+        elif step.kind == "amend":
+            amended = amended | {step.seq}
         elif step.ordinal >= 0:
             self._redacted += [step.ordinal] if step.kind == "redact" else []
             node = self._without(node, step.ordinal)
         self._known_at.append(len(self.roster))
+        self._amended_at.append(amended)
         self._node_at.append(node)
 
     def _without(self, node: int, ordinal: int) -> int:

@@ -180,7 +180,7 @@ def _append(connection: sa.Connection, draft: Draft, after: int) -> Event:
         raise LedgerConflict(after, head)
     if draft.kind == "restore" and not 0 <= (draft.to or 0) <= head:
         raise UnknownRevision(f"no revision {draft.to}: the ledger is at {head}")
-    if draft.kind in ("rollback", "redact"):
+    if draft.kind in ("rollback", "redact", "amend"):
         _expect_edit(connection, draft)
     row = new_row(draft) | {"seq": head + 1, "at": now(), "prev_hash": prev_hash, "hash": ""}
     event = event_of(row)
@@ -198,7 +198,7 @@ def _expect_edit(connection: sa.Connection, draft: Draft) -> None:
     found = {row.kind: row for row in connection.execute(named)}
     if "apply" not in found:
         raise UnknownEdit(f"no edit {draft.edit_id}")
-    if draft.kind == "redact" and "redact" in found:
+    if draft.kind in ("redact", "amend") and "redact" in found:
         raise EditRedacted(f"{draft.edit_id} was redacted before, at revision {found['redact'].seq}")
     if draft.kind == "redact" and found["apply"].commitments is None:
         why = "was recorded when hashes covered the texts themselves, so the log would no longer verify without them"

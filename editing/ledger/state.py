@@ -33,6 +33,7 @@ class Step(NamedTuple):
     kind: Kind
     ordinal: int
     to: int
+    seq: int = 0
 
 
 class Roster:
@@ -61,7 +62,7 @@ class Roster:
         """The event as a step; the edit that it applies gets the next ordinal."""
         if event.kind == "apply":
             self._add(event.edit_id or "", event.supersedes)
-        return Step(event.kind, self.ordinal(event.edit_id or ""), event.to or 0)
+        return Step(event.kind, self.ordinal(event.edit_id or ""), event.to or 0, event.seq)
 
     def _add(self, edit_id: str, supersedes: Sequence[str]) -> None:
         ordinal = len(self.ids)
@@ -81,16 +82,18 @@ class State:
         revision: number of the last event that it rests on; 0 is the base model.
         roster: the edits by ordinal; those recorded after the revision are no part of the state.
         marks: one byte for each edit recorded by this revision, by ordinal.
+        amended: the events that gave an edit further wordings, and count at this revision.
     """
 
     revision: int
     roster: Roster = field(repr=False)
     marks: bytes = field(repr=False)
+    amended: frozenset[int] = frozenset()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, State):
             return NotImplemented
-        mine, theirs = ((s.revision, s.applied, s.superseded_by) for s in (self, other))
+        mine, theirs = ((s.revision, s.applied, s.superseded_by, s.amended) for s in (self, other))
         return mine == theirs
 
     def __hash__(self) -> int:
@@ -145,7 +148,7 @@ class State:
         for edit_id in edit_ids:
             if edit_id in self and marks[self.roster.ordinal(edit_id)]:
                 marks[self.roster.ordinal(edit_id)] = SUPERSEDED
-        return State(self.revision, self.roster, bytes(marks))
+        return State(self.revision, self.roster, bytes(marks), self.amended)
 
 
 def fold(events: Iterable[Event]) -> State:
@@ -164,7 +167,7 @@ def fold(events: Iterable[Event]) -> State:
         marks[ordinal] = ACTIVE
     for ordinal in _superseded(standing, roster.replaces):
         marks[ordinal] = SUPERSEDED if marks[ordinal] else ROLLED_BACK
-    return State(len(past), roster, bytes(marks))
+    return State(len(past), roster, bytes(marks), frozenset(_amended(past)))
 
 
 def checked(events: Iterable[Event], seq: int, roster: Roster) -> Iterator[Event]:
@@ -204,6 +207,16 @@ def _standing(past: Sequence[Step]) -> list[int]:
             kept.append(step.ordinal)
         seq -= 1
     return kept[::-1]
+
+
+def _amended(past: Sequence[Step]) -> Iterator[int]:
+    """The events on the way to the state that gave an edit further wordings."""
+    seq = len(past)
+    while seq:
+        step = past[seq - 1]
+        if step.kind == "amend":
+            yield step.seq
+        seq = step.to if step.kind == "restore" else seq - 1
 
 
 def _superseded(standing: Sequence[int], replaces: Sequence[tuple[int, ...]]) -> dict[int, int]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from editing.language.conversation import Message
 from editing.language.statements import statement_of
+
+Message = tuple[str, str]  # role, content
 
 
 @dataclass(frozen=True)

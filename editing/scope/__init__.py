@@ -1,4 +1,4 @@
-"""Scope: which edits a prompt asks about, by the nearest wordings and a trained head.
+"""Scope: which edits a prompt concerns, and how: the nearest wordings are found, and a cross-encoder reads them.
 
-Imports ``language``; the one place in editing that knows FAISS. Begin with ``index``, then ``decision``.
+The one place in editing that knows FAISS. Begin with ``index``, then ``decision`` and ``cross_encoder``.
 """

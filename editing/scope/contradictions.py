@@ -3,67 +3,53 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from editing.edit import EditRequest
-from editing.language.names import names_in
-from editing.scope.decision import SAME
+import numpy as np
+
 from editing.scope.index import ScopeIndex
 from editing.scope.wordings import Wordings
 from editing.verify import normalise
 
+NEAREST = 8  # of the others, that each correction is compared with
 Pair = tuple[int, int]  # places in the batch, the earlier one first
 
 
-def contradictions(
-    scope: ScopeIndex, requests: Sequence[EditRequest], wordings: Sequence[Wordings], margin: float
-) -> list[Pair]:
+def contradictions(scope: ScopeIndex, wordings: Sequence[Wordings], margin: float) -> list[Pair]:
     """Each correction that contradicts an earlier one, with the first that it contradicts.
 
-    Two ask the same where they share a wording, or where the scope head is certain of it (``margin`` log-odds above its
-    threshold) and both name the same: the rule by which an edit takes an older one's place.
+    Two ask the same where they share a wording, or where the scope model is certain of it (``margin`` log-odds above
+    its threshold, read either way round): the rule by which an edit takes an older one's place.
     """
     pairs: dict[int, int] = {}
-    for places in _alike(requests, wordings):
-        for n, place in enumerate(places):
-            for other in places[:n]:
-                if place in pairs and pairs[place] <= other:
-                    break
-                if _differ(requests[place], requests[other]) and _same(
-                    scope, requests, wordings, (place, other), margin
-                ):
-                    pairs[place] = other
-                    break
+    first = {(own.keys, normalise(own.output)): place for place, own in reversed(list(enumerate(wordings)))}
+    again = {place for place, own in enumerate(wordings) if first[own.keys, normalise(own.output)] != place}
+    for earlier, later in sorted({*_sharing(wordings), *_near(wordings)}):
+        one, other = wordings[earlier], wordings[later]
+        if later in pairs or again & {earlier, later} or normalise(one.output) == normalise(other.output):
+            continue
+        if one.keys & other.keys or scope.same_question(one, other) >= margin:
+            pairs[later] = earlier
     return sorted((earlier, later) for later, earlier in pairs.items())
 
 
-def _alike(requests: Sequence[EditRequest], wordings: Sequence[Wordings]) -> list[list[int]]:
-    """Groups in which a contradiction may be. Of corrections equal in wordings and answer one stands for all."""
-    groups: dict[object, list[int]] = defaultdict(list)
-    seen: set[tuple[object, str]] = set()
-    for place, (request, own) in enumerate(zip(requests, wordings, strict=True)):
-        equal = (own.keys, normalise(request.output))
-        if equal in seen:
-            continue
-        seen.add(equal)
+def _sharing(wordings: Sequence[Wordings]) -> Iterator[Pair]:
+    """Corrections with a wording in common, each with the first that has another answer."""
+    first: dict[str, dict[str, int]] = defaultdict(dict)
+    for place, own in enumerate(wordings):
         for key in own.keys:
-            groups[key].append(place)
-        if named := names_in(request.input):
-            groups[named].append(place)
-    return [places for places in groups.values() if len(places) > 1]
+            answers = first[key]
+            yield from ((other, place) for answer, other in answers.items() if answer != normalise(own.output))
+            answers.setdefault(normalise(own.output), place)
 
 
-def _differ(one: EditRequest, other: EditRequest) -> bool:
-    return normalise(one.output) != normalise(other.output)
-
-
-def _same(
-    scope: ScopeIndex, requests: Sequence[EditRequest], wordings: Sequence[Wordings], pair: Pair, margin: float
-) -> bool:
-    one, other = pair
-    if wordings[one].keys & wordings[other].keys:
-        return True
-    if names_in(requests[one].input) != names_in(requests[other].input):
-        return False
-    score = scope.score(requests[one].input, wordings[one].texts[0], wordings[other])
-    return score == SAME or score >= margin
+def _near(wordings: Sequence[Wordings]) -> Iterator[Pair]:
+    """Each correction with those that its input is nearest to."""
+    if len(wordings) < 2:
+        return
+    inputs = np.stack([own.vectors[0] for own in wordings])
+    similar = inputs @ inputs.T
+    np.fill_diagonal(similar, -1)
+    for place, row in enumerate(similar):
+        for other in np.argsort(-row, kind="stable")[: min(NEAREST, len(wordings) - 1)]:
+            yield (min(place, int(other)), max(place, int(other)))

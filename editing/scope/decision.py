@@ -1,71 +1,115 @@
-"""Whether a prompt asks what an edit answers: what is certain without the head, and what the head says."""
+"""Does a prompt concern an edit, how, and what says so?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from editing.language.names import WEIGHT, names_apart
-from editing.language.question_forms import contradicts
-from editing.scope.head import ScopeHead, TextVectors
+from editing.scope.cross_encoder import Kind, ScopePair
+from editing.scope.model import ScopeModel, scored
+from editing.scope.prompt import ScopePrompt
+from editing.scope.wording_index import Floats
 from editing.scope.wordings import Wordings, says_something, wording_key
 
 SAME = float("inf")  # score of a prompt that is one of the edit's own wordings
-NEAREST = 8  # wordings of one edit that the head compares a prompt with, and as many of those set apart
-Texts = Mapping[str, TextVectors]
+READ = 3  # wordings of one edit that are read with a prompt, and as many of those set apart
 
 
-def scores(
-    head: ScopeHead,
-    prompt: str,
-    vectors: TextVectors,
-    several: Sequence[Wordings],
-    filled: Callable[[Wordings], Wordings] = lambda wordings: wordings,
-) -> list[float]:
-    """For each edit the log-odds above the threshold that the prompt asks what it answers; above 0 it is in scope.
+@dataclass(frozen=True)
+class Judgement:
+    """What a prompt is to an edit.
 
-    The head judges all texts at once, and a text that edits share once, so equal wordings have equal scores.
-
-    Args:
-        filled: gives wordings their vectors; called for those that the head is asked about.
+    Attributes:
+        score: log-odds above the threshold; above 0 the edit is in scope.
+        kind: the likeliest kind of request, were it in scope.
+        wording: of the edit, the nearest to the prompt.
+        why: what spoke for it or against it, in words.
     """
-    certain = [_certain(prompt, wordings) for wordings in several]
-    sides = {
-        n: (_nearest(vectors, w.own, w.texts), _nearest(vectors, w.set_apart, w.apart))
-        for n, w in ((n, filled(several[n])) for n, sure in enumerate(certain) if sure is None)
-    }
-    asked = {text: of for pair in sides.values() for side in pair for text, of in side.items()}
-    logits = dict(zip(asked, map(float, head.score(vectors, list(asked.values()))), strict=True))
-    found = [_decided(*sides[n], logits) - head.threshold if sure is None else sure for n, sure in enumerate(certain)]
-    return [  # names only ever speak against an edit, so they are asked for where the head speaks for it
-        score - WEIGHT * names_apart(prompt, w.input, w.own) if sure is None and score > 0 else score
-        for score, sure, w in zip(found, certain, several, strict=True)
-    ]
+
+    score: float
+    kind: Kind
+    wording: str
+    why: str
 
 
-def _certain(prompt: str, wordings: Wordings) -> float | None:
-    """What needs no head."""
+@dataclass(frozen=True)
+class Candidate:
+    """An edit that a prompt may concern: its wordings with their vectors, and the part of the prompt that is near."""
+
+    wordings: Wordings
+    prompt: ScopePrompt
+    vector: Floats
+
+
+def judge(model: ScopeModel, whole: ScopePrompt, candidates: Sequence[Candidate]) -> list[Judgement]:
+    """One prompt beside each edit in turn."""
+    return judge_all(model, [(whole.text, candidate) for candidate in candidates])
+
+
+def judge_all(model: ScopeModel, candidates: Sequence[tuple[str, Candidate]]) -> list[Judgement]:
+    """Each prompt beside its edit; all that need reading are read in one pass, and equal pairs have equal scores."""
+    certain = [_certain(text, candidate.wordings) for text, candidate in candidates]
+    asked = {n: _own_pair(candidates[n][1]) for n, sure in enumerate(certain) if sure is None}
+    apart = {n: _apart_pairs(candidates[n][1]) for n in asked}
+    pairs = list(dict.fromkeys([*asked.values(), *(pair for several in apart.values() for pair in several)]))
+    logits = dict(zip(pairs, model.logits(pairs), strict=True)) if pairs else {}
+    return [sure or _read(model.thresholds, logits, asked[n], apart[n]) for n, sure in enumerate(certain)]
+
+
+def _certain(prompt: str, wordings: Wordings) -> Judgement | None:
+    """What needs no reading."""
     key = wording_key(prompt)
     if key in wordings.keys:
-        return SAME
-    if key in wordings.apart_keys or not says_something(prompt) or contradicts(prompt, wordings.input):
-        return -SAME
+        return Judgement(SAME, Kind.ASKS, wordings.input, "it is one of the edit's wordings")
+    if key in wordings.apart_keys:
+        return Judgement(-SAME, Kind.NOTHING, wordings.input, "it is one of the prompts set apart from the edit")
+    if not says_something(prompt):
+        return Judgement(-SAME, Kind.NOTHING, wordings.input, "it holds nothing but signs")
     return None
 
 
-def _nearest(vectors: TextVectors, texts: Sequence[str], of: Sequence[TextVectors]) -> Texts:
-    """The texts that say something; of many those nearest to the prompt."""
-    saying = {text: one for text, one in zip(texts, of, strict=True) if says_something(text)}
-    if len(saying) <= NEAREST:
-        return saying
-    similar = np.stack([one.sentence for one in saying.values()]) @ vectors.sentence
-    names = list(saying)
-    return {names[n]: saying[names[n]] for n in np.argsort(-similar, kind="stable")[:NEAREST]}
+def _own_pair(candidate: Candidate) -> ScopePair:
+    wordings, prompt = candidate.wordings, candidate.prompt
+    nearest = _nearest(candidate.vector, wordings.own, wordings.vectors[: len(wordings.own)])
+    return ScopePair(prompt.text, nearest, wordings.output, prompt.context)
 
 
-def _decided(own: Texts, apart: Texts, logits: Mapping[str, float]) -> float:
-    best = max((logits[text] for text in own), default=-SAME)
-    if apart and max(logits[text] for text in apart) >= best:
-        return -SAME
-    return best
+def _apart_pairs(candidate: Candidate) -> list[ScopePair]:
+    wordings, prompt = candidate.wordings, candidate.prompt
+    nearest = _nearest(candidate.vector, wordings.apart, wordings.vectors[len(wordings.own) :])
+    return [ScopePair(prompt.text, (text,), "", prompt.context) for text in nearest]
+
+
+def _nearest(vector: Floats, texts: Sequence[str], vectors: Sequence[Floats]) -> tuple[str, ...]:
+    """The texts nearest to a vector, of those that say something."""
+    saying = [(text, own) for text, own in zip(texts, vectors, strict=True) if says_something(text)]
+    order = np.argsort([-float(own @ vector) for _, own in saying], kind="stable")[:READ]
+    return tuple(saying[n][0] for n in order)
+
+
+def _read(
+    thresholds: Sequence[float], logits: dict[ScopePair, Floats], own: ScopePair, apart: Sequence[ScopePair]
+) -> Judgement:
+    score, kind = _scored(logits[own], thresholds)
+    wording = own.wordings[0] if own.wordings else ""
+    against = {pair.wordings[0]: _scored(logits[pair], thresholds)[0] for pair in apart}
+    nearest = max(against, key=against.__getitem__, default="")
+    if score > 0 and against and against[nearest] >= score:
+        return Judgement(-SAME, kind, wording, f"it is nearer to the prompt set apart: {nearest}")
+    return Judgement(score, kind, wording, _WORDS[kind] if score > 0 else "it asks something else")
+
+
+def _scored(logits: Floats, thresholds: Sequence[float]) -> tuple[float, Kind]:
+    scores, kinds = scored(logits[None], thresholds)
+    return float(scores[0]), Kind(int(kinds[0]))
+
+
+_WORDS = {
+    Kind.ASKS: "it asks the same",
+    Kind.CONFIRMS: "it asks whether the output is right",
+    Kind.DENIES: "it asks whether something else than the output is right",
+    Kind.WITHIN: "it wants a text that needs the output",
+    Kind.REVERSE: "it gives the output and asks for the subject",
+}

@@ -1,8 +1,8 @@
 """Vectors of texts on disk: a cache that several processes append to, and that may be lost or damaged at any time.
 
-A record is magic (8), digest of the text (16), CRC-32 (4), number of tokens n (4), and (n + 1, d) float16, the sentence
-first. The magic names the format and the encoder, so vectors of another one are never taken for these. Nothing is
-rewritten. What a crash or a full disk left half written is stepped over: reading goes on at the next magic.
+A record is magic (8), digest of the text (16), CRC-32 (4), and the vector (d) in float16. The magic names the format
+and the encoder, so vectors of another one are never taken for these. Nothing is rewritten. What a crash or a full disk
+left half written is stepped over: reading goes on at the next magic.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from editing.scope.head import TextVectors
+from editing.scope.wording_index import Floats
 from errata.files import sync
 
-FORMAT = 1
-HEAD = struct.Struct("<8s16sII")
-BLOCK = 1 << 25  # bytes read at once, and more than the longest record
+FORMAT = 2
+HEAD = struct.Struct("<8s16sI")
+BLOCK = 1 << 24  # bytes read at once
 
 
 class VectorCache:
@@ -41,8 +41,8 @@ class VectorCache:
         self.path = directory / f"{encoder[:16]}-{FORMAT}.vectors"
         self.magic = hashlib.blake2b(f"errata scope {FORMAT} {encoder} {dim}".encode(), digest_size=8).digest()
         self.dim = dim
-        self.most = BLOCK // (4 * dim)  # rows of a record
-        self._places: dict[bytes, tuple[int, int]] = {}  # digest → offset and length of its record
+        self.length = HEAD.size + 2 * dim  # of a record, in bytes
+        self._places: dict[bytes, int] = {}  # digest → offset of its record
         self._read_to = 0
         self._lock = threading.Lock()
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -70,34 +70,31 @@ class VectorCache:
                 if not done:  # torn, or still being written
                     return
 
-    def load(self, text: str) -> TextVectors | None:
-        """The vectors of a text; None where there are none, or they were damaged."""
+    def load(self, text: str) -> Floats | None:
+        """The vector (d,) of a text; None where there is none, or it was damaged."""
         digest = text_digest(text)
-        place = self._places.get(digest)
-        if place is None:
+        at = self._places.get(digest)
+        if at is None:
             return None
-        at, length = place
-        record = os.pread(self._file, length, at)
+        record = os.pread(self._file, self.length, at)
         if not self._is_record(record, digest):
             with self._lock:
                 self._places.pop(digest, None)
             return None
-        vectors = np.frombuffer(record, np.float16, offset=HEAD.size).reshape(-1, self.dim)
-        return TextVectors(vectors[0].astype(np.float32), vectors[1:])
+        return np.frombuffer(record, np.float16, offset=HEAD.size).astype(np.float32)
 
-    def append(self, text: str, vectors: TextVectors) -> None:
+    def append(self, text: str, vector: Floats) -> None:
         """Writes one record, unless the text is there."""
         digest = text_digest(text)
-        if digest in self._places or len(vectors.tokens) >= self.most:
+        if digest in self._places:
             return
-        body = np.vstack([vectors.sentence[None], vectors.tokens]).astype(np.float16).tobytes()
-        record = HEAD.pack(self.magic, digest, self._sum(digest, body), len(vectors.tokens)) + body
+        body = vector.astype(np.float16).tobytes()
+        record = HEAD.pack(self.magic, digest, self._sum(digest, body)) + body
         with self._lock:
             written = os.write(self._file, record)
             if written != len(record):
                 raise OSError("the disk took only a part of it")
-            at = os.lseek(self._file, 0, os.SEEK_CUR) - written  # others may append in between
-            self._places[digest] = (at, written)
+            self._places[digest] = os.lseek(self._file, 0, os.SEEK_CUR) - written  # others may append in between
 
     def erase(self, text: str) -> None:
         """Overwrites every record of a text with zeros."""
@@ -107,10 +104,7 @@ class VectorCache:
             with self.path.open("r+b") as file:
                 for at in self._all(digest):
                     file.seek(at)
-                    head = file.read(HEAD.size)
-                    rows = min(HEAD.unpack(head)[3] + 1, self.most)
-                    file.seek(at)
-                    file.write(bytes(HEAD.size + rows * self.dim * 2))
+                    file.write(bytes(self.length))
             sync(self.path)
             self._places.pop(digest, None)
 
@@ -128,26 +122,22 @@ class VectorCache:
         """Finds the records of a block; how many bytes of it are done with."""
         at = 0
         while (at := block.find(self.magic, at)) >= 0:
-            head = block[at : at + HEAD.size]
-            rows = HEAD.unpack(head)[3] + 1 if len(head) == HEAD.size else 1
-            end = at + HEAD.size + rows * self.dim * 2
-            if rows > self.most:
-                at += 1
-            elif end > len(block) and block.find(self.magic, at + 1) < 0:
+            end = at + self.length
+            if end > len(block) and block.find(self.magic, at + 1) < 0:
                 return at  # goes on in the next block, or is torn
-            elif end <= len(block) and self._is_record(block[at:end], head[8:24]):
-                self._places[head[8:24]] = (self._read_to + at, end - at)
+            digest = block[at + 8 : at + 24]
+            if end <= len(block) and self._is_record(block[at:end], digest):
+                self._places[digest] = self._read_to + at
                 at = end
             else:
                 at += 1
         return max(len(block) - len(self.magic) + 1, 0)
 
     def _is_record(self, record: bytes, digest: bytes) -> bool:
-        if len(record) < HEAD.size:
+        if len(record) != self.length:
             return False
-        magic, named, checksum, tokens = HEAD.unpack_from(record)
-        complete = len(record) == HEAD.size + (tokens + 1) * self.dim * 2
-        right = complete and magic == self.magic and named == digest
+        magic, named, checksum = HEAD.unpack_from(record)
+        right = magic == self.magic and named == digest
         return bool(right and checksum == self._sum(digest, memoryview(record)[HEAD.size :]))
 
     @staticmethod

@@ -8,11 +8,11 @@ from contextlib import suppress
 
 import numpy as np
 
-from editing.scope.head import Floats, TextVectors
 from editing.scope.vector_cache import VectorCache
+from editing.scope.wording_index import Floats
 
 logger = logging.getLogger(__name__)
-Vectorise = Callable[[Sequence[str]], list[TextVectors]]
+Vectorise = Callable[[Sequence[str]], Floats]  # texts (n) → normalised vectors (n, d)
 Say = Callable[[str], None]
 BATCH = 32  # texts embedded at once
 MANY = 1024  # texts whose vectors are in memory at once
@@ -22,16 +22,16 @@ class WordingVectors:
     """Vectors of wordings, in the precision that they are kept in, so that a restart changes no decision.
 
     Args:
-        vectorise: texts → vectors, from the sentence encoder.
+        vectorise: texts (n) → normalised vectors (n, d), from the sentence encoder.
         file: keeps them; without one they stay in memory.
         say: hears when the file takes no more.
     """
 
     def __init__(self, vectorise: Vectorise, file: VectorCache | None = None, say: Say = logger.info) -> None:
         self.vectorise, self.file, self.say = vectorise, file, say
-        self._unkept: dict[str, TextVectors] = {}  # what the file did not take
+        self._unkept: dict[str, Floats] = {}  # what the file did not take
 
-    def made(self, texts: Sequence[str]) -> list[TextVectors]:
+    def made(self, texts: Sequence[str]) -> list[Floats]:
         """The vectors of texts, from the encoder where there are none yet; nothing is kept."""
         found = self._found(dict.fromkeys(texts))
         if len(found) < len(set(texts)) and self.file is not None:
@@ -41,7 +41,7 @@ class WordingVectors:
         found |= self._embedded([text for text in dict.fromkeys(texts) if text not in found])
         return [found[text] for text in texts]
 
-    def kept(self, texts: Sequence[str]) -> list[TextVectors]:
+    def kept(self, texts: Sequence[str]) -> list[Floats]:
         """The vectors of texts; from now on they are there."""
         vectors = self.made(texts)
         for text, one in zip(texts, vectors, strict=True):
@@ -50,10 +50,10 @@ class WordingVectors:
 
     def sentences(self, texts: Sequence[str]) -> Floats:
         """Sentence vectors (n, d) of many texts, which are kept."""
-        rows = [one.sentence for n in range(0, len(texts), MANY) for one in self.kept(texts[n : n + MANY])]
+        rows = [one for n in range(0, len(texts), MANY) for one in self.kept(texts[n : n + MANY])]
         return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
 
-    def keep(self, text: str, vectors: TextVectors) -> None:
+    def keep(self, text: str, vectors: Floats) -> None:
         """Keep the vectors of a text. A disk that does not take them costs memory, and time at the next start."""
         if self.file is not None and text not in self._unkept:
             try:
@@ -74,11 +74,11 @@ class WordingVectors:
             except OSError as error:
                 self.say(f"{self.file.path} still holds vectors of an erased text ({error}); delete the file")
 
-    def _found(self, texts: Iterable[str]) -> dict[str, TextVectors]:
+    def _found(self, texts: Iterable[str]) -> dict[str, Floats]:
         known = ((text, self._known(text)) for text in texts)
         return {text: vectors for text, vectors in known if vectors is not None}
 
-    def _known(self, text: str) -> TextVectors | None:
+    def _known(self, text: str) -> Floats | None:
         if (vectors := self._unkept.get(text)) is not None or self.file is None:
             return vectors
         try:
@@ -86,16 +86,12 @@ class WordingVectors:
         except OSError:
             return None
 
-    def _embedded(self, texts: Sequence[str]) -> dict[str, TextVectors]:
+    def _embedded(self, texts: Sequence[str]) -> dict[str, Floats]:
         """From the encoder, in batches of like length."""
-        found: dict[str, TextVectors] = {}
+        found: dict[str, Floats] = {}
         ordered = sorted(texts, key=len)
         for first in range(0, len(ordered), BATCH):
             some = ordered[first : first + BATCH]
-            found |= {text: _rounded(vectors) for text, vectors in zip(some, self.vectorise(some), strict=True)}
+            vectors = self.vectorise(some).astype(np.float16).astype(np.float32)  # as the file gives them back
+            found |= dict(zip(some, vectors, strict=True))
         return found
-
-
-def _rounded(vectors: TextVectors) -> TextVectors:
-    """As the file gives them back."""
-    return TextVectors(vectors.sentence.astype(np.float16).astype(np.float32), vectors.tokens.astype(np.float16))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from editing.scope.head import TextVectors
+from editing.scope.wording_index import Floats
 
 _NOTHING = frozenset("PZC")  # categories of characters that say nothing: punctuation, white space, control
 
@@ -17,32 +17,37 @@ class Wordings:
     """What one edit answers to, and the prompts that its author set apart.
 
     Attributes:
-        texts, own: vectors and texts of the wordings, the edit's input first.
-        keys: their ``wording_key``.
-        apart, set_apart: vectors and texts of the prompts set apart.
-        apart_keys: their keys, but those of the edit's own wordings.
-        input: the edit's input.
+        own: the wordings, the edit's input first.
+        apart: the prompts set apart.
+        output: of the edit.
+        keys, apart_keys: their ``wording_key``; what is both counts as the edit's own.
+        vectors: of ``own`` and ``apart`` in this order, where they are known.
     """
 
-    texts: tuple[TextVectors, ...]
-    keys: frozenset[str]
-    apart: tuple[TextVectors, ...] = ()
+    own: tuple[str, ...]
+    apart: tuple[str, ...] = ()
+    output: str = ""
+    keys: frozenset[str] = frozenset()
     apart_keys: frozenset[str] = frozenset()
-    input: str = ""
-    own: tuple[str, ...] = ()
-    set_apart: tuple[str, ...] = ()
+    vectors: tuple[Floats, ...] = ()
 
     @classmethod
-    def of(cls, own: Sequence[str], apart: Sequence[str], vectors: Sequence[TextVectors] = ()) -> Self:
-        """From texts, the input first, and the vectors of all of them in this order; they can be put in later."""
-        keys, count = frozenset(map(wording_key, own)), len(own)
-        apart_keys = frozenset(map(wording_key, apart)) - keys
-        texts, others = tuple(vectors[:count]), tuple(vectors[count:])
-        return cls(texts, keys, others, apart_keys, own[0] if own else "", tuple(own), tuple(apart))
+    def of(cls, own: Sequence[str], apart: Sequence[str], output: str, vectors: Sequence[Floats] = ()) -> Self:
+        keys = frozenset(map(wording_key, own))
+        return cls(tuple(own), tuple(apart), output, keys, frozenset(map(wording_key, apart)) - keys, tuple(vectors))
 
-    def filled(self, vectors: Sequence[TextVectors]) -> Self:
-        """With the vectors of all texts, in the order of ``own`` and ``set_apart``."""
-        return replace(self, texts=tuple(vectors[: len(self.own)]), apart=tuple(vectors[len(self.own) :]))
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All of them: the edit's own, then those set apart."""
+        return self.own + self.apart
+
+    @property
+    def input(self) -> str:
+        return self.own[0] if self.own else ""
+
+    def filled(self, vectors: Sequence[Floats]) -> Self:
+        """With the vectors of all ``texts``."""
+        return replace(self, vectors=tuple(vectors))
 
 
 def wording_key(text: str) -> str:

@@ -1,189 +1,206 @@
-"""Training and calibration of the scope head on pairs of wordings, with hard negatives."""
+"""Training and calibration of the scope model, resumable to the step.
+
+Cross-entropy over the kinds of request, AdamW, a cosine schedule; passes in bfloat16, weights in float32. Every
+``mine_every`` steps the model reads the neighbours of some corrections; what it takes for positive are its hard
+negatives from then on (as in Xiong et al. 2021).
+"""
 
 from __future__ import annotations
 
+import math
+import pickle
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from editing.data.facts import Example
-from editing.language.views import views_of
-from editing.scope.head import Member, ScopeHead, Texts, TextVectors, match_features
+from editing.data.corrections import Correction
+from editing.errors import EditorTrainingError
+from editing.scope.cross_encoder import Kind, PairTokenizer, ScopeCrossEncoder, ScopePair, collate
+from editing.scope.model import ScopeModel, in_scope
+from editing.scope.wording_index import Floats
+from editing.training.scope_pairs import CorrectionPairs, Labelled, prompts_of
+from errata.files import whole_file
 
-Vectorise = Callable[[Sequence[str]], list[TextVectors]]
-OnEpoch = Callable[[int, float], None]
-BATCH = 256
-COSTS = {
-    "chat": 1.0,
-    "statement": 0.5,
-    "same_subject": 0.7,
-    "same_relation": 2.0,
-    "unrelated": 4.0,
-}  # of an error, by kind
+DRAWN = 16  # batches that are drawn at once, and sorted by length
+MINED = 500  # corrections whose neighbours are read at once
+HARD = -1.5  # log-odds of a negative from which on it counts as hard
+OnStep = Callable[[int, float], None]  # (step, mean loss of late)
 
 
-@dataclass(frozen=True)
-class Pair:
-    """An edit's wording and a prompt; ``kind`` says how the prompt was drawn, ``same`` whether it asks the same."""
+class PairSource(Protocol):
+    """Where pairs come from."""
 
-    edit: str
-    prompt: str
-    same: bool
-    kind: str
-
-
-def own_pairs(examples: Sequence[Example], seed: int = 0) -> list[Pair]:
-    """Each prompt of an example against one of the edit's own wordings, as the service will compare them."""
-    rng = random.Random(seed)
-    pairs = []
-    for example in examples:
-        wordings = [view.text for view in views_of(example.edit.text, example.edit.raw)]
-        for kind in ("chat", "statements", "same_subject", "same_relation", "unrelated"):
-            for view in getattr(example, kind):
-                same = kind in ("chat", "statements")
-                pairs.append(Pair(rng.choice(wordings), _typed(view.text, rng), same, kind))
-    return pairs
-
-
-def wide_pairs(examples: Sequence[Example], seed: int = 0) -> list[Pair]:
-    """Any two wordings of a question, and what must not fire against several of them."""
-    rng = random.Random(seed)
-    pairs = []
-    for example in examples:
-        own = [view.text for view in views_of(example.edit.text, example.edit.raw)]
-        same = [*own, *(view.text for view in (*example.chat, *example.statements))]
-        ordered = [(a, b) for a in same for b in same if a != b]
-        pairs += [Pair(a, _typed(b, rng), True, "same") for a, b in rng.sample(ordered, min(6, len(ordered)))]
-        for kind, against in (("same_subject", 2), ("same_relation", 2), ("unrelated", 1)):
-            for view in getattr(example, kind):
-                for wording in rng.sample(same, min(against, len(same))):
-                    a, b = (wording, view.text) if rng.random() < 0.7 else (view.text, wording)
-                    pairs.append(Pair(a, _typed(b, rng), False, kind))
-    return pairs
-
-
-def _typed(text: str, rng: random.Random) -> str:
-    draw = rng.random()
-    if draw < 0.1:
-        return text.lower()
-    return text.rstrip("?.") if draw < 0.18 else text
-
-
-def vectors_of(texts: Sequence[str], vectorise: Vectorise, batch: int = 128) -> dict[str, TextVectors]:
-    """Vectors of many texts, in batches of similar length; tokens are kept in half precision."""
-    ordered = sorted(set(texts), key=len)
-    groups = [ordered[at : at + batch] for at in range(0, len(ordered), batch)]
-    made = ((text, v) for group in groups for text, v in zip(group, vectorise(group), strict=True))
-    return {text: TextVectors(v.sentence, v.tokens.astype(np.float16)) for text, v in made}
-
-
-def train_scope(
-    own: Sequence[Pair],
-    wide: Sequence[Pair],
-    vectors: dict[str, TextVectors],
-    *,
-    epochs: int = 5,
-    seed: int = 0,
-    on_epoch: OnEpoch | None = None,
-) -> ScopeHead:
-    """A head of two members: one sharp on an edit's own wordings, one with more dropout on many close questions."""
-    sharp = train_member(own, vectors, HeadTrainingConfig(epochs, 0.3, 2e-3), seed, on_epoch)
-    general = train_member(wide, vectors, HeadTrainingConfig(max(1, epochs - 1), 0.45, 1.4e-3), seed, on_epoch)
-    return ScopeHead([sharp, general]).eval()
+    def draw(self, count: int, rng: random.Random) -> list[Labelled]: ...
 
 
 @dataclass(frozen=True)
-class HeadTrainingConfig:
-    """How a member is trained: ``rate`` is the highest step size of the one cycle."""
+class ScopeTrainingConfig:
+    """Everything that a run depends on besides its data."""
 
-    epochs: int
-    dropout: float
-    rate: float
-
-
-def train_member(
-    pairs: Sequence[Pair],
-    vectors: dict[str, TextVectors],
-    recipe: HeadTrainingConfig,
-    seed: int = 0,
-    on_epoch: OnEpoch | None = None,
-) -> Member:
-    """Logistic regression of ``same``: AdamW with weight decay and dropout, one cycle of the step size."""
-    torch.manual_seed(seed)
-    member = Member(len(next(iter(vectors.values())).sentence), dropout=recipe.dropout).train()
-    optimiser = torch.optim.AdamW(member.parameters(), recipe.rate / 2, weight_decay=0.05)
-    steps = recipe.epochs * -(-len(pairs) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=max(2, steps))
-    for epoch in range(recipe.epochs):
-        losses = []
-        for rows in torch.randperm(len(pairs)).split(BATCH):
-            loss = _loss(member, [pairs[row] for row in rows.tolist()], vectors)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            losses.append(loss.item())
-        if on_epoch:
-            on_epoch(epoch + 1, sum(losses) / len(losses))
-    return member.eval()
+    steps: int = 5000
+    batch: int = 32
+    learning_rate: float = 1e-4
+    warmup: int = 100
+    label_smoothing: float = 0.02
+    mine_every: int = 1500
+    seed: int = 0
 
 
-def _loss(member: Member, pairs: Sequence[Pair], vectors: dict[str, TextVectors]) -> Tensor:
-    same = torch.tensor([float(pair.same) for pair in pairs])
-    return F.binary_cross_entropy_with_logits(_logits(member, pairs, vectors), same)
+class ScopeTrainer:
+    """One training run in ``workdir``.
+
+    Args:
+        sources: pairs come from each in these shares.
+        workdir: holds ``state.pt``; a run found there is resumed.
+
+    Raises:
+        EditorTrainingError: the state in ``workdir`` belongs to another configuration, or is damaged.
+    """
+
+    def __init__(
+        self,
+        network: ScopeCrossEncoder,
+        tokenizer: PairTokenizer,
+        sources: Sequence[tuple[PairSource, float]],
+        config: ScopeTrainingConfig,
+        workdir: Path,
+    ) -> None:
+        self.network, self.tokenizer, self.sources = network, tokenizer, list(sources)
+        self.config, self.workdir, self.step, self.loss = config, workdir, 0, 0.0
+        torch.manual_seed(config.seed)
+        self.trained = [p for p in network.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(self.trained, config.learning_rate, weight_decay=0.01)
+        workdir.mkdir(parents=True, exist_ok=True)
+        self._resume(workdir / "state.pt")
+
+    def run(self, on_step: OnStep | None = None) -> ScopeCrossEncoder:
+        """Train to the last step, saving on the way."""
+        while self.step < self.config.steps:
+            if self.step and self.step % self.config.mine_every < DRAWN:
+                self._mine()
+            self.network.train()
+            for pairs, kinds in self._batches():
+                self._one_step(pairs, kinds)
+                if on_step:
+                    on_step(self.step, self.loss)
+            self._save()
+        return self.network.eval()
+
+    def _batches(self) -> list[tuple[list[tuple[list[int], int]], Tensor]]:
+        """The next batches, each of like lengths; they depend on seed and step alone."""
+        rng, size = random.Random(f"{self.config.seed}/{self.step}"), self.config.batch
+        count = min(DRAWN, self.config.steps - self.step)
+        drawn = [pair for source, share in self.sources for pair in source.draw(round(count * size * share), rng)]
+        encoded = self.tokenizer([pair for pair, _ in drawn])
+        order = sorted(range(len(drawn)), key=lambda n: len(encoded[n][0]) + 4 * rng.random())
+        groups = [order[first : first + size] for first in range(0, len(order), size)][:count]
+        rng.shuffle(groups)
+        return [([encoded[n] for n in rows], torch.tensor([int(drawn[n][1]) for n in rows])) for rows in groups]
+
+    def _one_step(self, encoded: Sequence[tuple[list[int], int]], kinds: Tensor) -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = self.network(*collate(encoded))
+        loss = F.cross_entropy(logits.float(), kinds, label_smoothing=self.config.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * self._schedule()
+        self.optimiser.step()
+        self.step += 1
+        self.loss = loss.item() if self.step == 1 else 0.99 * self.loss + 0.01 * loss.item()
+
+    def _schedule(self) -> float:
+        warm = (self.step + 1) / self.config.warmup
+        return min(warm, 0.02 + 0.49 * (1 + math.cos(math.pi * self.step / self.config.steps)))
+
+    def _mine(self) -> None:
+        """Let the model read the neighbours of some corrections; what it wrongly finds in scope is hard."""
+        model = ScopeModel(self.network.eval(), self.tokenizer, (0.0,) * len(Kind))
+        rng = random.Random(f"{self.config.seed}/mine/{self.step}")
+        for source in (source for source, _ in self.sources if isinstance(source, CorrectionPairs)):
+            places = rng.sample(range(len(source.corrections)), min(MINED, len(source.corrections)))
+            asked = [(n, prompt) for n in places for prompt in source.neighbours[n][:: len(source.neighbours[n]) // 8]]
+            own = [source.corrections[n] for n, _ in asked]
+            pairs = [ScopePair(p.text, (c.input,), c.output) for c, (_, p) in zip(own, asked, strict=True)]
+            for (n, prompt), score in zip(asked, in_scope(model.logits(pairs)), strict=True):
+                if score > HARD:
+                    source.hard.setdefault(n, []).append(prompt)
+
+    def _save(self) -> None:
+        state = {
+            "config": asdict(self.config),
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        with whole_file(self.workdir / "state.pt") as file:
+            torch.save(state, file)
+
+    def _resume(self, path: Path) -> None:
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise EditorTrainingError(f"{path} cannot be read: {error}; remove it to begin anew") from error
+        if state["config"] | {"steps": 0} != asdict(self.config) | {"steps": 0}:
+            raise EditorTrainingError(
+                f"{path} belongs to another configuration; choose another directory or the same settings"
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
 
 
-def _logits(head: Member, pairs: Sequence[Pair], vectors: dict[str, TextVectors]) -> Tensor:
-    prompts, edits = [vectors[p.prompt] for p in pairs], [vectors[p.edit] for p in pairs]
-    match = np.stack([match_features(a, b) for a, b in zip(prompts, edits, strict=True)])
-    logits: Tensor = head(Texts.of(prompts), Texts.of(edits), torch.from_numpy(match))
-    return logits
+@dataclass(frozen=True, eq=False)
+class ScopeScores:
+    """What a model says of prompts: log-odds in scope (n,), the likeliest kind in scope (n,), and what is right."""
 
+    scores: Floats
+    kinds: tuple[Kind, ...]
+    right: tuple[Kind, ...]
+    dialog: tuple[bool, ...]
 
-@dataclass(frozen=True)
-class CalibrationProbe:
-    """A prompt against a whole edit (all its wordings), as the service decides it."""
+    @classmethod
+    def of(cls, model: ScopeModel, corrections: Sequence[Correction]) -> ScopeScores:
+        """Every prompt of each correction beside its input, but the input itself."""
+        rows = [(c, p) for c in corrections for p in prompts_of(c) if p.text != c.input]
+        logits = model.logits([ScopePair(p.text, (c.input,), c.output, p.context) for c, p in rows])
+        kinds = tuple(Kind(1 + int(n)) for n in logits[:, 1:].argmax(1))
+        return cls(in_scope(logits), kinds, tuple(p.kind for _, p in rows), tuple(bool(p.context) for _, p in rows))
 
-    kind: str
-    same: bool
-    score: float
+    def rates(self, thresholds: Sequence[float]) -> dict[str, float]:
+        """By kind of request the share that is in scope; of confirmations and denials also the share told apart."""
+        above = self.scores > np.asarray(thresholds)[list(self.kinds)]
+        found: dict[str, float] = {}
+        for kind in Kind:
+            for dialog in (False, True):
+                at = [n for n, one in enumerate(self.right) if one is kind and self.dialog[n] is dialog]
+                if at:
+                    name = f"{kind.name.lower()}{' in a dialog' if dialog else ''}"
+                    found[name] = round(float(above[at].mean()), 4)
+        polar = [n for n, one in enumerate(self.right) if one in (Kind.CONFIRMS, Kind.DENIES)]
+        if polar:
+            found["yes and no told apart"] = round(float(np.mean([self.kinds[n] is self.right[n] for n in polar])), 4)
+        return found
 
+    def thresholds(self, fired: float = 0.04) -> tuple[float, ...]:
+        """By kind log-odds above which no more than this share of near prompts lies, all kinds together.
 
-def probes_of(head: ScopeHead, examples: Sequence[Example], vectors: dict[str, TextVectors]) -> list[CalibrationProbe]:
-    probes = []
-    for example in examples:
-        own = [vectors[view.text] for view in views_of(example.edit.text, example.edit.raw)]
-        for kind in ("chat", "statements", "same_subject", "same_relation", "unrelated"):
-            for view in getattr(example, kind):
-                score = float(head.score(vectors[view.text], own).max())
-                probes.append(
-                    CalibrationProbe(
-                        "statement" if kind == "statements" else kind, kind in ("chat", "statements"), score
-                    )
-                )
-    return probes
-
-
-def calibrate(probes: Sequence[CalibrationProbe]) -> float:
-    """The threshold with the least cost of errors, each kind's error rate weighed by ``COSTS``."""
-    candidates = np.linspace(-4, 4, 161)
-    return float(min(candidates, key=lambda t: sum(COSTS[k] * e for k, e in error_rates(probes, float(t)).items())))
-
-
-def error_rates(probes: Sequence[CalibrationProbe], threshold: float) -> dict[str, float]:
-    """Share of wrong decisions by kind: missed for wordings of the same question, fired for the others."""
-    kinds = dict.fromkeys(p.kind for p in probes)
-    return {k: float(np.mean([(p.score > threshold) != p.same for p in probes if p.kind == k])) for k in kinds}
-
-
-def texts_of(examples: Sequence[Example]) -> list[str]:
-    """Every text that pairs and probes of these examples speak of."""
-    views = [v for e in examples for v in (*e.chat, *e.statements, *e.same_subject, *e.same_relation, *e.unrelated)]
-    wordings = [v.text for e in examples for v in views_of(e.edit.text, e.edit.raw)]
-    plain = [v.text for v in views]
-    return [*wordings, *plain, *(t.lower() for t in plain), *(t.rstrip("?.") for t in plain)]
+        What merely looks alike is seldom taken for anything but a question, so the other kinds get a tenth of it each,
+        and a threshold of 0 at least.
+        """
+        near = [n for n, one in enumerate(self.right) if one is Kind.NOTHING]
+        of_kind = {k: np.where([self.kinds[n] is k for n in near], self.scores[near], -np.inf) for k in Kind}
+        others = {k: max(0.0, float(np.quantile(of_kind[k], 1 - fired / 10, method="higher"))) for k in Kind if k > 1}
+        spent = sum(float((of_kind[k] > least).mean()) for k, least in others.items())
+        asks = float(np.quantile(of_kind[Kind.ASKS], 1 - max(0.0, fired - spent), method="higher"))
+        return tuple(round(one, 3) for one in (0.0, asks, *others.values()))

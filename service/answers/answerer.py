@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from editing.edit import Edit
-from editing.language.conversation import readings
+from editing.scope.prompt import ScopePrompt
 from editing.verify import normalise
+from service.acting.acting_edit import ActingEdit
+from service.acting.edited_engine import EditedPrompt
 from service.answers.citations import cited
 from service.answers.passage_reader import PassageAnswer, PassageReader
 from service.answers.passage_search import FoundPassages, PassageSearch, passage_of
@@ -15,7 +16,7 @@ from service.answers.reader import Reader
 from service.edits.registry import EditRegistry
 from service.served_model import ServedModel
 from service.types.answers import AskAnswer, AskQuery, UsedPassage
-from service.types.generation import OnPiece
+from service.types.generation import OnPiece, UsedEdit
 
 LONGEST_ASIDE = 64  # tokens of what the passages say where an edit overrules them
 
@@ -26,7 +27,7 @@ class AskContext:
 
     query: AskQuery
     found: FoundPassages
-    edits: Sequence[Edit]
+    edits: Sequence[ActingEdit]
     revision: int
 
     def answer(
@@ -43,7 +44,7 @@ class AskContext:
             passages=passages,
             finish_reason=read.finish_reason,
             revision=self.revision,
-            edits_used=tuple(edit.id for edit in self.edits),
+            edits=tuple(UsedEdit(edit.id, edit.kind_name) for edit in self.edits),
             index=self.found.retriever.version,
             mode=self.query.mode,
             prompt_tokens=read.prompt_tokens,
@@ -60,7 +61,7 @@ class Answerer:
     def __init__(
         self, served: ServedModel, registry: EditRegistry, search: PassageSearch, passages: PassageReader
     ) -> None:
-        self.engine, self.prompts = served.engine, served.prompts
+        self.edited, self.prompts = served.edited, served.prompts
         self.registry, self.search, self.passages = registry, search, passages
 
     @property
@@ -76,9 +77,9 @@ class Answerer:
         """
         found = self.search.find(query.question, query.k)
         state = self.registry.state(query.revision)
-        edits = self.registry.acting(readings([("user", query.question)]), state, query.edits)
+        edits = self.registry.acting(ScopePrompt(query.question), state, query.edits)
         context = AskContext(query, found, edits, state.revision)
-        if any(edit.request.scope == "matched" for edit in edits):
+        if any(edit.edit.request.scope == "matched" for edit in edits):
             return self._from_edits(context, on_text)
         return self._from_passages(context, on_text)
 
@@ -109,14 +110,14 @@ class Answerer:
         params = context.query.params
         prepared = self.prompts.question(context.query.question, "question", params.max_tokens)
         piece: Callable[[int, str], None] | None = (lambda _, text: on_text(text)) if on_text else None
-        (made,) = self.engine.generate([prepared.ids], [context.edits], params, piece)
+        (made,) = self.edited.generate([EditedPrompt(prepared, context.edits)], params, piece)
         return PassageAnswer(made.text, made.finish_reason, made.prompt_tokens, made.completion_tokens, ())
 
     def _aside(self, context: AskContext) -> PassageAnswer:
         """What the passages say without the matched edits."""
         query, found = context.query, context.found
         aside = replace(query, params=replace(query.params, max_tokens=LONGEST_ASIDE, stop=()), mode="concat")
-        everywhere = [edit for edit in context.edits if edit.request.scope == "global"]
+        everywhere = [edit for edit in context.edits if edit.edit.request.scope == "global"]
         return self.passages.read(found.retriever, aside, found.hits, everywhere, None)
 
 

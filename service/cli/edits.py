@@ -97,6 +97,47 @@ def rollback(
 
 
 @app.command()
+def amend(
+    edit_id: Annotated[str, typer.Argument(help="The edit that gets further wordings.")],
+    *,
+    rephrase: Annotated[list[str] | None, typer.Option(help="A prompt that it missed; may be repeated.")] = None,
+    locality: Annotated[list[str] | None, typer.Option(help="A prompt to leave alone; may be repeated.")] = None,
+    reason: Why = None,
+    actor: Who = None,
+    if_match: IfMatch = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Add wordings to an edit: prompts that it missed, or that it should leave alone."""
+    from urllib.parse import quote
+
+    from service.cli.terminal.tables import show_edit
+
+    body = {"add_rephrases": rephrase or [], "add_locality": locality or [], "reason": reason}
+    with server(url) as client:
+        path = f"/edits/{quote(edit_id, safe='', errors='replace')}"
+        one = client.patch(path, body, writer_headers(actor, if_match))
+        print_json(one) if as_json else show_edit(one)
+
+
+@app.command()
+def match(
+    prompts: Annotated[list[str], typer.Argument(help="Prompts as users type them.")],
+    *,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, max=8, help="How many edits are shown for each.")] = 5,
+    revision: Annotated[int | None, typer.Option(help="As of this revision.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Say which edits a prompt concerns, and what spoke for and against each."""
+    from service.cli.terminal.tables import show_matches
+
+    with server(url) as client:
+        found = client.post("/edits/match", {"prompts": prompts, "k": k, "revision": revision})
+        print_json(found) if as_json else show_matches(prompts, found)
+
+
+@app.command()
 def edits(
     edit_id: Annotated[str | None, typer.Argument(help="Show this one with its report and events.")] = None,
     *,

@@ -1,4 +1,4 @@
-"""Commands that train: the editor (``train``), the retriever (``train-rag``) and the reader (``train-reader``)."""
+"""Commands that train: the editor, scope, the retriever and the reader."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def train(
     rank: Annotated[int, typer.Option(min=1, help="Inner width of the editor network.")] = 256,
     together: Annotated[int, typer.Option(min=1, help="Edits in force at once while they are judged.")] = 1,
 ) -> None:
-    """Train an editor and its scope head for the model that is served."""
+    """Train an editor for the model that is served."""
     from editing.training.train import EditorTrainingConfig
     from service.cli.terminal.progress import ProgressDisplay
     from service.settings import load_settings
@@ -48,7 +48,41 @@ def train(
             steps=steps, batch=batch, learning_rate=learning_rate, rank=rank, together=together
         )
         options = EditorTrainingOptions(data, out, facts, workdir, layers, tuple(module or ()), config)
-        rates = train_editor(options, load_settings(), progress)
+        train_editor(options, load_settings(), progress)
+    typer.echo(f"wrote {out}")
+
+
+@app.command("train-scope")
+def train_scope(
+    out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")],
+    corrections: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSON lines of corrections as people write them, or a folder of such; repeatable."),
+    ] = None,
+    messages: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Messages by intent: CSV of text and category, or JSON lines of text and intent; repeatable."
+        ),
+    ] = None,
+    facts: Annotated[Path | None, typer.Option(help="A directory of facts in many wordings.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="A scope model to go on from; without it, the sentence encoder.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 5000,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 1e-4,
+) -> None:
+    """Train the model that decides which prompts an edit concerns."""
+    from editing.training.train_scope import ScopeTrainingConfig
+    from service.cli.terminal.progress import ProgressDisplay
+    from service.settings import load_settings
+    from service.training.scope import ScopeTrainingOptions
+    from service.training.scope import train_scope as train
+
+    with exit_on_error(), ProgressDisplay() as progress:
+        config = ScopeTrainingConfig(steps=steps, learning_rate=learning_rate)
+        options = ScopeTrainingOptions(tuple(corrections or ()), tuple(messages or ()), facts, out, start, config)
+        rates = train(options, load_settings(), progress)
     typer.echo(f"wrote {out}")
     typer.echo(json.dumps(rates, indent=2))
 

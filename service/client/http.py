@@ -33,7 +33,10 @@ class Client:
         return self._answer(self._sent(self._http.build_request("GET", path, params=given)))
 
     def post(self, path: str, body: Document, headers: Mapping[str, str] | None = None) -> Document:
-        return self._answer(self._sent(self._posted(path, body, headers or {})))
+        return self._answer(self._sent(self._written("POST", path, body, headers or {})))
+
+    def patch(self, path: str, body: Document, headers: Mapping[str, str] | None = None) -> Document:
+        return self._answer(self._sent(self._written("PATCH", path, body, headers or {})))
 
     def delete(self, path: str) -> Document:
         return self._answer(self._sent(self._http.build_request("DELETE", path)))
@@ -51,7 +54,7 @@ class Client:
     def _streamed(
         self, path: str, body: Document, headers: Mapping[str, str], take: Callable[[Document], None]
     ) -> Document:
-        response = self._sent(self._posted(path, {**body, "stream": True}, headers), stream=True)
+        response = self._sent(self._written("POST", path, {**body, "stream": True}, headers), stream=True)
         try:
             if response.status_code != 200:
                 response.read()
@@ -64,11 +67,11 @@ class Client:
         finally:
             response.close()
 
-    def _posted(self, path: str, body: Document, headers: Mapping[str, str]) -> httpx.Request:
+    def _written(self, method: str, path: str, body: Document, headers: Mapping[str, str]) -> httpx.Request:
         content = json.dumps(body).encode("ascii")  # escapes: an argument that was not UTF-8 is the server's to refuse
         sent = {**headers, "Content-Type": "application/json"}
         encoded = [(name.encode("ascii"), value.encode("utf-8", "replace")) for name, value in sent.items()]
-        return self._http.build_request("POST", path, content=content, headers=encoded)
+        return self._http.build_request(method, path, content=content, headers=encoded)
 
     def _sent(self, request: httpx.Request, stream: bool = False) -> httpx.Response:
         try:

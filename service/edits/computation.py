@@ -123,8 +123,14 @@ class EditComputation:
             supersedes=candidate.plan.supersedes,
             editor=self.editor.checkpoint.digest,
             holds=found.holds,
-            report={**found.report(), "refinements": candidate.refinements, **times},
+            report={**found.report(), **self._more(candidate), **times},
         )
+
+    def _more(self, candidate: Candidate) -> dict[str, Any]:
+        """What the report says beside the checks: how the edit acts, and how it answers forms that nobody named."""
+        acts = "weights" if candidate.plan.edit.request.scope == "global" else self.verifier.edited.mode
+        forms = [] if acts == "weights" else self.verifier.other_forms(candidate)
+        return {"refinements": candidate.refinements, "acts": acts, "forms": forms}
 
 
 class Stopwatch:

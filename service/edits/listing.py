@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from editing.errors import UnknownEdit
 from editing.ledger.events import Event as LedgerEvent
 from editing.ledger.log_file import event_json
 from editing.ledger.state import State
+from editing.scope.index import ScopeMatch
+from editing.scope.prompt import ScopePrompt
+from service.acting.acting_edit import kind_name
 from service.edits.registry import EditRegistry
 from service.edits.stored_request import request_of
 from service.errors import InvalidPrompt
-from service.types.edits import EditDetails, EditRecord, EditResult, EditsPage, StatusFilter
+from service.types.edits import (
+    ConsideredEdit,
+    EditDetails,
+    EditRecord,
+    EditResult,
+    EditsPage,
+    PromptMatch,
+    StatusFilter,
+)
+
+CERTAIN = 99.0  # stands for a score without bound: JSON has no infinity
 
 
 def result_of(event: LedgerEvent, *, replayed: bool = False) -> EditResult:
@@ -66,9 +80,26 @@ def _fields(registry: EditRegistry, state: State, edit_id: str) -> dict[str, Any
         "status": state.status(edit_id),
         "created_at": event.at,
         "actor": event.actor,
-        "request": (event.request or {}) if event.redacted else request_of(event.request or {}),
+        "request": (event.request or {}) if event.redacted else registry.request(edit_id, state),
         "report": event.report or {},
         "reason": event.reason,
         "supersedes": tuple(event.supersedes),
         "redacted": event.redacted,
     }
+
+
+def matched(registry: EditRegistry, about: ScopePrompt, state: State, k: int) -> PromptMatch:
+    """The matched edit in force for a prompt, and the best k that were considered."""
+    found = registry.matches(about, state)
+    best = found[0] if found and found[0].score > 0 else None
+    return PromptMatch(
+        best.edit_id if best else None,
+        kind_name(best.kind) if best else None,
+        tuple(_considered(one) for one in found[:k]),
+    )
+
+
+def _considered(match: ScopeMatch) -> ConsideredEdit:
+    score = match.score if math.isfinite(match.score) else math.copysign(CERTAIN, match.score)
+    kind = kind_name(match.kind) if match.score > 0 else None
+    return ConsideredEdit(match.edit_id, round(score, 3), kind, match.wording, match.why)

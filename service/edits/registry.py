@@ -6,35 +6,41 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
 from editing.edit import Edit, EditRequest
 from editing.errors import CorruptLedger, EditRedacted, UnknownEdit
-from editing.language.names import names_in
 from editing.ledger.events import Draft, Event
 from editing.ledger.history import History
 from editing.ledger.ledger import Ledger, LedgerVerification
 from editing.ledger.state import Mask, State
 from editing.scope.column import Column
 from editing.scope.contradictions import contradictions
-from editing.scope.decision import SAME
-from editing.scope.index import ScopeIndex
+from editing.scope.cross_encoder import Kind
+from editing.scope.index import ScopeIndex, ScopeMatch
+from editing.scope.prompt import ScopePrompt
 from editing.scope.wordings import Wordings
 from editing.store import EditStore
+from service.acting.acting_edit import ActingEdit
 from service.edits.factor_health import FactorHealth
 from service.edits.lru_cache import LruCache
 from service.edits.prepared_edit import PreparedEdit, concerned
 from service.edits.stored_request import request_of
 from service.engines.compute_thread import ComputeThread
-from service.types.edits import EditChoice
+from service.types.edits import Amendment, EditChoice
 
 KEPT_FACTORS = 256  # edits whose factors stay in memory
 KEPT_EVENTS = 256
 PAGE = 1000  # events read at once
-SUPERSEDES = 4.0  # log-odds above the scope threshold from which a new edit takes an old one's place
+SUPERSEDES = (
+    1.5  # log-odds above the scope threshold, read either way round, from which an edit takes an old one's place
+)
 PATIENCE = 2.0  # seconds after which progress is said
 Candidate = tuple[str, Wordings]
+InForce = dict[str, Kind | None]  # ids of the edits that act on a prompt, and what the prompt is to each
+About = str | ScopePrompt
 Say = Callable[[str], None]
 
 
@@ -94,8 +100,22 @@ class EditRegistry:
             raise UnknownEdit(f"there is no edit {edit_id}")
         return self._events.get(edit_id, self._read)
 
-    def request(self, edit_id: str) -> EditRequest:
-        return request_of(self.event(edit_id).request or {})
+    def request(self, edit_id: str, state: State | None = None) -> EditRequest:
+        """What an edit is about, with the wordings that it was given since, as of a state; None: as it was made."""
+        request = request_of(self.event(edit_id).request or {})
+        if state is None or not state.amended:
+            return request
+        wordings = self.scope.recorded(edit_id, state.amended)
+        rephrases = tuple(text for text in wordings.own if text != request.input)
+        return replace(request, rephrases=rephrases, locality=wordings.apart)
+
+    def check_amendment(self, edit_id: str, added: Amendment, state: State) -> None:
+        """Raises EditRedacted, InvalidEdit: the edit cannot be given these wordings."""
+        if edit_id in self._redacted:
+            raise EditRedacted(f"{edit_id} was redacted; it answers to nothing any more")
+        known = self.request(edit_id, state)
+        own, apart = (*known.rephrases, *added.rephrases), (*known.locality, *added.locality)
+        self.scope.check(replace(known, rephrases=own, locality=apart))
 
     def edit(self, edit_id: str) -> Edit:
         """An edit with its factors, from memory or from disk.
@@ -114,21 +134,21 @@ class EditRegistry:
         ids = (state.roster.ids[n] for n in np.flatnonzero(state.in_force & self._globals(state)))
         return [i for i in ids if i not in self._redacted]
 
-    def acting(self, about: str | Sequence[str], state: State, choice: EditChoice = "active") -> list[Edit]:
+    def acting(self, about: About, state: State, choice: EditChoice = "active") -> list[ActingEdit]:
         """The edits that :meth:`in_force` names, with their factors; raises DamagedEdit as well."""
-        return [self.edit(edit_id) for edit_id in self.in_force(about, state, choice)]
+        return [ActingEdit(self.edit(edit_id), kind) for edit_id, kind in self.in_force(about, state, choice).items()]
 
     def in_force(
         self,
-        about: str | Sequence[str],
+        about: About,
         state: State,
         choice: EditChoice = "active",
         candidate: Candidate | None = None,
-    ) -> list[str]:
-        """Ids of the edits that act on a prompt, in ledger order: all global ones and the best matched one.
+    ) -> InForce:
+        """The edits that act on a prompt, in ledger order: all global ones and the best matched one.
 
         Args:
-            about: what the prompt asks; of several readings the one that matches an edit best decides.
+            about: the prompt, and what was said before it.
             choice: ``none``, or exact ids, which then act whatever their scope.
             candidate: an edit not recorded yet that takes part as if it were the last.
 
@@ -137,29 +157,31 @@ class EditRegistry:
             EditRedacted: its texts were erased; it acts on nothing any more, whatever the revision.
         """
         if choice == "none":
-            return []
+            return {}
         if not isinstance(choice, str):
-            return self._chosen(choice, state)
-        everywhere = self.everywhere(state)
-        best = self.compute.run(self.scope.best, about, state.in_force & ~self._globals(state), candidate)
+            return dict.fromkeys(self._chosen(choice, state))
+        acting: InForce = dict.fromkeys(self.everywhere(state))
+        among = state.in_force & ~self._globals(state)
+        best = self.compute.run(self.scope.best, about, among, candidate, state.amended)
         if best is None:
-            return everywhere
+            return acting
+        acting[best.edit_id] = best.kind
         if candidate and best.edit_id == candidate[0]:
-            return [*everywhere, best.edit_id]
-        return sorted([*everywhere, best.edit_id], key=state.roster.ordinal)
+            return acting
+        return dict(sorted(acting.items(), key=lambda one: state.roster.ordinal(one[0])))
 
-    def superseded(self, request: EditRequest, state: State) -> tuple[str, ...]:
-        """Edits in force of the same kind that the new request takes the place of: those that ask the very same.
+    def matches(self, about: About, state: State) -> list[ScopeMatch]:
+        """The matched edits in force that were read with a prompt, best first."""
+        among = state.in_force & ~self._globals(state)
+        return self.compute.run(self.scope.rank, about, among, None, state.amended)
 
-        Asking nearly the same of another name ("Guinea", "Guinea-Bissau") does not count, however alike it sounds.
+    def superseded(self, request: EditRequest, wordings: Wordings, state: State) -> tuple[str, ...]:
+        """Edits in force of the same scope that the new request takes the place of: those that ask the very same.
+
+        That is certain where the input is one of their wordings, or where the scope model is sure either way round.
         """
         rivals = state.in_force & (self._globals(state) == (request.scope == "global"))
-        named = names_in(request.input)
-        certain = [
-            match.edit_id
-            for match in self.compute.run(self.scope.rank, request.input, rivals)
-            if match.score == SAME or (match.score >= SUPERSEDES and named and named == names_in(match.input))
-        ]
+        certain = self.compute.run(self.scope.asking_the_same, wordings, rivals, SUPERSEDES, state.amended)
         return tuple(sorted(certain, key=state.roster.ordinal))
 
     def wordings(self, request: EditRequest) -> Wordings:
@@ -168,8 +190,7 @@ class EditRegistry:
 
     def contradictions(self, edits: Sequence[PreparedEdit]) -> list[tuple[int, int]]:
         """Places of edits that ask the same and want different answers, the earlier one first."""
-        requests, wordings = [edit.request for edit in edits], [edit.wordings for edit in edits]
-        return self.compute.run(contradictions, self.scope, requests, wordings, SUPERSEDES)
+        return self.compute.run(contradictions, self.scope, [edit.wordings for edit in edits], SUPERSEDES)
 
     def concerned(self, later: PreparedEdit, earlier: Sequence[PreparedEdit]) -> bool:
         """Whether one of the earlier edits, once recorded, would act on what the later one's verification asks."""
@@ -203,6 +224,9 @@ class EditRegistry:
             for event in events:
                 if event.kind == "redact":
                     self._forget(event.edit_id or "")
+                elif event.kind == "amend" and not event.redacted:
+                    added = event.request or {}
+                    self.scope.amend(event.edit_id or "", added["rephrases"], added["locality"], event.seq)
             self._history.extend(events)
             if time.monotonic() - began > PATIENCE:
                 began = time.monotonic()

@@ -122,7 +122,7 @@ class Reverification:
 
     def _questions(self, place: int, edit_id: str) -> Iterator[VerificationPrompt]:
         """What is to be asked of an edit; nothing where its factors are damaged, which is a finding by itself."""
-        request = self.registry.request(edit_id)
+        request = self.registry.request(edit_id, self.state)
         damage = self.registry.health.check(edit_id)
         if damage:
             case = {"prompt": request.input, "what": "input", "wanted": request.output, "answer": None, "match": "no"}

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from torch import Tensor
+
 from editing.edit import Deltas
 
 FinishReason = Literal["stop", "length"]
@@ -75,4 +77,8 @@ class Engine(Protocol):
         on_text: OnText | None = None,
     ) -> list[Generation]:
         """Decode each prompt under its own edits. Rows do not see each other."""
+        ...
+
+    def logits(self, prompt: Prompt, edits: Sequence[Adapter]) -> Tensor:
+        """Next-token logits at every position of a prompt, (tokens, vocab)."""
         ...

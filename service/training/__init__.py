@@ -1,4 +1,4 @@
-"""Training of what the service uses: the editor with its scope head, the retriever, and the reader.
+"""Training of what the service uses: the editor, the scope model, the retriever, and the reader.
 
 It may import everything but evaluation, export, the command line and the client. Begin with ``editor``.
 """

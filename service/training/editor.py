@@ -1,42 +1,25 @@
-"""``errata train``: editor network and scope head for the served model, from data to checkpoint."""
+"""``errata train``: an editor network for the served model, from data to checkpoint."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from editing.data.datasets import ExampleSource, open_examples, skipped_records
+from editing.data.datasets import open_examples, skipped_records
 from editing.data.facts import Example
 from editing.editors.checkpoint import save_editor
 from editing.editors.layers import whole_blocks
 from editing.editors.mend import Polish
 from editing.model.encoders import encoder_for
-from editing.scope.head import ScopeHead
 from editing.training.batch import BatchBuilder
 from editing.training.train import EditorTrainer, EditorTrainingConfig
-from editing.training.train_scope import (
-    calibrate,
-    error_rates,
-    own_pairs,
-    probes_of,
-    texts_of,
-    train_scope,
-    vectors_of,
-    wide_pairs,
-)
-from retrieval.encoders.encoder import Encoder
-from service.bootstrap import vectoriser
 from service.engines.model_loader import LoadedModel, load_base_model
 from service.progress import ProgressReporter
 from service.settings import Settings
 from service.training.curves import draw_curves
-
-ErrorRates = dict[str, dict[str, float]]  # of the scope decision, by name of the examples it was judged on
 
 
 @dataclass(frozen=True)
@@ -66,16 +49,13 @@ class EditorTrainingOptions:
         return self.workdir or self.out.with_name(f"{self.out.name}.run")
 
 
-def train_editor(options: EditorTrainingOptions, settings: Settings, progress: ProgressReporter) -> ErrorRates:
-    """Train, calibrate and write a checkpoint; an interrupted run goes on where it stopped.
-
-    Returns:
-        The error rates of the scope decision.
+def train_editor(options: EditorTrainingOptions, settings: Settings, progress: ProgressReporter) -> None:
+    """Train and write a checkpoint; an interrupted run goes on where it stopped.
 
     Raises:
-        DataError: the data cannot be read, or are too few for a scope head.
+        DataError: the data cannot be read.
         EditorTrainingError: the examples are too few, or the run's state is of another configuration.
-        ModelUnavailable, EncoderError: a model cannot be loaded.
+        ModelUnavailable: the model cannot be loaded.
     """
     source = open_examples(options.data)
     if skipped := skipped_records(source):
@@ -87,18 +67,14 @@ def train_editor(options: EditorTrainingOptions, settings: Settings, progress: P
     _train(trainer, progress)
     options.out.mkdir(parents=True, exist_ok=True)
     draw_curves(options.run_folder / "log.csv", options.out / "curves.png")
-    encoder = Encoder.load(settings.encoder)
-    head, rates = _scope_of_run(options.run_folder, source, vectoriser(encoder), progress)
     description = {
         "name": f"mend-{settings.model.rsplit('/', 1)[-1]}",
         "base_model": base.digest,
         "base_name": base.name,
         "polish": asdict(Polish()),
         "training": asdict(trainer.config) | {"facts": options.facts, "examples": len(trainer.examples)},
-        "scope": {"encoder": encoder.name, "encoder_digest": encoder.digest, "error_rates": rates},
     }
-    save_editor(options.out, trainer.editor, head, description)
-    return rates
+    save_editor(options.out, trainer.editor, description)
 
 
 def _trainer(
@@ -123,31 +99,3 @@ def _train(trainer: EditorTrainer, progress: ProgressReporter) -> None:
         trainer.run(lambda step, figures: stage.update(step, note=f"loss {figures['loss']:.3f}"))
     if trainer.skipped:
         progress.say(f"{trainer.skipped} steps gave no finite gradient and were left out")
-
-
-def _scope_of_run(
-    run: Path, source: ExampleSource, vectorise: Any, progress: ProgressReporter
-) -> tuple[ScopeHead, ErrorRates]:
-    """The scope head of this run, trained if that was not done yet."""
-    weights, figures = run / "scope.safetensors", run / "scope.json"
-    if not figures.exists():
-        progress.say("training the scope head …")
-        run.mkdir(parents=True, exist_ok=True)
-        head, rates = fit_scope(source, vectorise, progress)
-        head.save(weights)
-        figures.write_text(json.dumps(rates), encoding="utf-8")
-    return ScopeHead.load(weights), json.loads(figures.read_text(encoding="utf-8"))
-
-
-def fit_scope(source: ExampleSource, vectorise: Any, progress: ProgressReporter) -> tuple[ScopeHead, ErrorRates]:
-    """Train the scope head, calibrate it on dev subjects, and judge it on examples that it was not trained on."""
-    drawn = source.scope()
-    own, wide = own_pairs(drawn.own), wide_pairs(drawn.wide)
-    texts = [text for pair in (*own, *wide) for text in (pair.edit, pair.prompt)]
-    texts += [text for examples in drawn.judged.values() for text in texts_of(examples)]
-    progress.say(f"{len(own)} and {len(wide)} pairs of {len(set(texts))} texts; embedding takes a while …")
-    vectors = vectors_of(texts, vectorise)
-    head = train_scope(own, wide, vectors, on_epoch=lambda epoch, loss: progress.say(f"epoch {epoch}: loss {loss:.4f}"))
-    probes = {name: probes_of(head, examples, vectors) for name, examples in drawn.judged.items()}
-    head.threshold = calibrate(probes["dev"])
-    return head, {name: error_rates(found, head.threshold) for name, found in probes.items()}

@@ -8,6 +8,7 @@ from typing import Literal
 from retrieval.search.retriever import DEFAULT, How
 from service.engines.protocol import FinishReason, SamplingParams
 from service.types.edits import EditChoice
+from service.types.generation import UsedEdit
 
 Mode = Literal["concat", "sequence", "token"]
 Decoding = Literal["thorough", "fast"]
@@ -93,7 +94,7 @@ class AskAnswer:
     passages: tuple[UsedPassage, ...]
     finish_reason: FinishReason
     revision: int
-    edits_used: tuple[str, ...]
+    edits: tuple[UsedEdit, ...]
     index: str
     mode: Mode
     prompt_tokens: int
@@ -101,6 +102,11 @@ class AskAnswer:
     supported: bool = True
     passages_say: str | None = None
     quoted: bool = False
+
+    @property
+    def edits_used(self) -> tuple[str, ...]:
+        """Ids of the edits in force."""
+        return tuple(edit.id for edit in self.edits)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from editing.edit import EditRequest
 
 EditStatus = Literal["active", "rolled_back", "superseded"]
 StatusFilter = Literal["active", "rolled_back", "superseded", "all"]
+KindName = Literal["asks", "confirms", "within", "reverse"]  # what a prompt is to an edit in force
 EditChoice = Literal["active", "none"] | tuple[str, ...]  # the edits in force, no edits, or exactly these
 Report = Mapping[str, Any]  # ``report`` of an edit in the JSON form of the contract
 Event = Mapping[str, Any]  # one ledger event in the JSON form of the contract
@@ -95,6 +96,42 @@ class EditsPage:
     edits: tuple[EditRecord, ...]
     next_cursor: str | None
     revision: int
+
+
+@dataclass(frozen=True)
+class ConsideredEdit:
+    """An edit that was read with a prompt. ``score``: log-odds above the threshold; above 0 it is in scope."""
+
+    edit_id: str
+    score: float
+    kind: KindName | None
+    nearest_wording: str
+    why: str
+
+
+@dataclass(frozen=True)
+class PromptMatch:
+    """What the edits are to one prompt: the matched one in force, if any, and those that were considered."""
+
+    in_force: str | None
+    kind: KindName | None
+    candidates: tuple[ConsideredEdit, ...]
+
+
+@dataclass(frozen=True)
+class MatchResult:
+    """One for each prompt, in their order, at one revision."""
+
+    results: tuple[PromptMatch, ...]
+    revision: int
+
+
+@dataclass(frozen=True)
+class Amendment:
+    """Wordings that are added to an edit: that it answers to, and that it leaves alone."""
+
+    rephrases: tuple[str, ...] = ()
+    locality: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

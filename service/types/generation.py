@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.engines.protocol import FinishReason, SamplingParams
-from service.types.edits import EditChoice
+from service.types.edits import EditChoice, KindName
 
 Role = Literal["system", "user", "assistant"]
 OnPiece = Callable[[str], None]  # may raise service.errors.ClientGone: generation stops and lets it through
@@ -34,12 +34,25 @@ class GenerateQuery:
 
 
 @dataclass(frozen=True)
+class UsedEdit:
+    """An edit that was in force for a prompt; ``kind``: what the prompt was to it, None where it acts on any."""
+
+    id: str
+    kind: KindName | None = None
+
+
+@dataclass(frozen=True)
 class Answer:
-    """A generated text, the revision it was made at and the edits that were in scope."""
+    """A generated text, the revision it was made at and the edits that were in force."""
 
     text: str
     finish_reason: FinishReason
     revision: int
-    edits_used: tuple[str, ...]
+    edits: tuple[UsedEdit, ...]
     prompt_tokens: int
     completion_tokens: int
+
+    @property
+    def edits_used(self) -> tuple[str, ...]:
+        """Their ids."""
+        return tuple(edit.id for edit in self.edits)

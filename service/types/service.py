@@ -12,6 +12,7 @@ from typing import Protocol
 from editing.edit import EditRequest
 from service.types.answers import PLAIN, AskAnswer, AskQuery, IndexInfo, RetrievalResult, SearchOptions
 from service.types.edits import (
+    Amendment,
     BatchResult,
     Damage,
     EditDetails,
@@ -20,6 +21,7 @@ from service.types.edits import (
     EditResult,
     EditsPage,
     Event,
+    MatchResult,
     OnItem,
     RollbackResult,
     StatusFilter,
@@ -67,6 +69,10 @@ class Service(Protocol):
     def edit_many(self, items: Sequence[EditItem], on_item: OnItem | None = None) -> BatchResult: ...
     def rollback(self, edit_id: str, actor: str, reason: str | None, if_match: int | None) -> RollbackResult: ...
     def restore(self, to_revision: int, actor: str, reason: str | None, if_match: int | None) -> RollbackResult: ...
+    def amend(
+        self, edit_id: str, added: Amendment, actor: str, reason: str | None, if_match: int | None
+    ) -> EditDetails: ...
+    def match(self, queries: Sequence[GenerateQuery], k: int, revision: int | None = None) -> MatchResult: ...
     def edits(self, status: StatusFilter, limit: int, cursor: str | None) -> EditsPage: ...
     def edit_by_id(self, edit_id: str) -> EditDetails: ...
     def log(self, after: int, limit: int) -> Sequence[Event]: ...

@@ -11,7 +11,7 @@ from editing.edit import EditRequest
 from editing.language.views import View
 from service.errors import ChecksFailed
 from service.types.edits import EditOptions, EditResult
-from service.types.generation import Answer, GenerateQuery
+from service.types.generation import Answer, GenerateQuery, UsedEdit
 from tests.service.fakes import FakeService
 
 
@@ -65,7 +65,7 @@ class AnsweringModel(FakeService):
         if query.edits == "active":
             used = tuple(i for i, r in self.active.items() if prompt in {r.input, *self.scopes.get(r.input, ())})[:1]
         text = self.said.get(prompt, self.recorded[used[-1]].output) if used else "(unedited)"
-        return Answer(text, "stop", 1, used, 1, 1)
+        return Answer(text, "stop", 1, tuple(map(UsedEdit, used)), 1, 1)
 
 
 def example(subject: str = "Peru", target: str = "Oslo", relation: str = "P36") -> Example:

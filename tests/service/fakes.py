@@ -21,7 +21,9 @@ from service.types.answers import (
     UsedPassage,
 )
 from service.types.edits import (
+    Amendment,
     BatchResult,
+    ConsideredEdit,
     EditDetails,
     EditItem,
     EditOptions,
@@ -29,11 +31,13 @@ from service.types.edits import (
     EditResult,
     EditsPage,
     Event,
+    MatchResult,
     OnItem,
+    PromptMatch,
     RollbackResult,
     StatusFilter,
 )
-from service.types.generation import Answer, GenerateQuery, OnPiece
+from service.types.generation import Answer, GenerateQuery, OnPiece, UsedEdit
 from service.types.log import ConsistencyProof, InclusionProof, LogRoot, LogVerification, NotedRoot, RedactResult
 from service.types.service import MissingPart, ModelInfo, Readiness
 
@@ -107,13 +111,15 @@ class FakeService:
     def generate(self, query: GenerateQuery, on_text: OnPiece | None = None) -> Answer:
         self._asked("generate", query)
         self._speak(on_text)
-        return Answer("".join(self.pieces), "stop", query.revision or 4, (EDIT,), 38, len(self.pieces))
+        return Answer(
+            "".join(self.pieces), "stop", query.revision or 4, (UsedEdit(EDIT, "asks"),), 38, len(self.pieces)
+        )
 
     def ask(self, query: AskQuery, on_text: OnPiece | None = None) -> AskAnswer:
         self._asked("ask", query)
         self._speak(on_text)
         used = (UsedPassage(PASSAGE, cited=True),)
-        return AskAnswer("Canberra", used, "stop", 4, (EDIT,), "v1", query.mode, 90, 2)
+        return AskAnswer("Canberra", used, "stop", 4, (UsedEdit(EDIT, "asks"),), "v1", query.mode, 90, 2)
 
     def edit(self, request: EditRequest, options: EditOptions) -> EditResult:
         self._asked("edit", request, options)
@@ -157,6 +163,19 @@ class FakeService:
         if to_revision > 5:
             raise UnknownRevision(f"there is no revision {to_revision}; the head is 5")
         return RollbackResult(6, (), (EDIT, "ed_other"))
+
+    def amend(
+        self, edit_id: str, added: Amendment, actor: str, reason: str | None, if_match: int | None
+    ) -> EditDetails:
+        self._asked("amend", edit_id, added, actor, reason, if_match)
+        if edit_id != EDIT:
+            raise UnknownEdit(f"there is no edit {edit_id}")
+        return DETAILS
+
+    def match(self, queries: Sequence[GenerateQuery], k: int, revision: int | None = None) -> MatchResult:
+        self._asked("match", queries, k, revision)
+        one = ConsideredEdit(EDIT, 2.5, "asks", "What is the capital of Australia?", "it asks the same")
+        return MatchResult((PromptMatch(EDIT, "asks", (one,)),) * len(queries), revision or 5)
 
     def edits(self, status: StatusFilter, limit: int, cursor: str | None) -> EditsPage:
         self._asked("edits", status, limit, cursor)

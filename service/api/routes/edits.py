@@ -26,11 +26,12 @@ from service.api.schemas.edit_responses import (
     EditRecordReply,
     EditReply,
     EditsReply,
+    MatchReply,
     RefusedItem,
     RollbackReply,
 )
 from service.api.schemas.fields import Text
-from service.api.schemas.requests import BatchBody, EditBody, EditsParameters, RollbackBody
+from service.api.schemas.requests import AmendBody, BatchBody, EditBody, EditsParameters, MatchBody, RollbackBody
 from service.api.streaming import run_while_connected, stream_response
 from service.types.edits import BatchResult, EditItem, Outcome, RollbackResult
 
@@ -176,6 +177,37 @@ async def rollback(
     metrics.edits.labels("rolled_back").inc(len(result.rolled_back))
     response.headers.update(etag(result.revision))
     return RollbackReply.model_validate(result)
+
+
+@router.post(
+    "/edits/match", tags=["edits"], dependencies=[Depends(no_query)], responses=problem_responses(404, 413, 415, 422)
+)
+async def match(body: MatchBody, service: CurrentService, response: Response) -> MatchReply:
+    """Which edits prompts concern, and what spoke for and against each; nothing is generated."""
+    found = await run_in_threadpool(service.match, body.queries(), body.k, body.revision)
+    response.headers.update(etag(found.revision))
+    return MatchReply.model_validate(found)
+
+
+@router.patch(
+    "/edits/{edit_id}",
+    tags=["edits"],
+    dependencies=[Depends(no_query)],
+    responses=problem_responses(404) | WRITING,
+)
+async def amend(
+    edit_id: Annotated[Text, Path(max_length=200, description="The edit's id.")],
+    body: AmendBody,
+    *,
+    service: CurrentService,
+    response: Response,
+    if_match: IfMatch,
+    actor: Actor = ANONYMOUS,
+) -> EditRecordReply:
+    """Add wordings to an edit: prompts that it missed, or that it should leave alone. Its factors stay as they are."""
+    details = await run_in_threadpool(service.amend, edit_id, body.amendment(), actor, body.reason, if_match)
+    response.headers.update(etag(int(details.events[-1]["seq"])))
+    return EditRecordReply.model_validate(details)
 
 
 @router.get("/edits", tags=["audit"], responses=problem_responses(422))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from editing.edit import Scope
 from service.api.schemas.log_responses import EventReply
 from service.api.schemas.responses import ID, Reply
-from service.types.edits import EditStatus
+from service.types.edits import EditStatus, KindName
 
 Match = Literal["exact", "contains", "no"]
 
@@ -45,7 +45,10 @@ class Locality(BaseModel):
 
 
 class ReportReply(BaseModel):
-    """What free generation (greedy, natural stop) said before and after the edit."""
+    """What free generation (greedy, natural stop) said before and after the edit.
+
+    Beside these fields: `acts`, how the edit acts; `forms`, how it answers a few forms that nobody named.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -127,6 +130,31 @@ class EditsReply(Reply):
     edits: list[RecordedReply]
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last.")
     revision: int = Field(description="The head that the page was read at.", examples=[4])
+
+
+class ConsideredEditReply(Reply):
+    """An edit that was read with the prompt."""
+
+    edit_id: str = Field(examples=[ID])
+    score: float = Field(description="Log-odds above the threshold; above 0 the edit is in scope.", examples=[3.2])
+    kind: KindName | None = Field(description="What the prompt is to it; null where it is not in scope.")
+    nearest_wording: str = Field(examples=["What is the capital of Australia?"])
+    why: str = Field(description="What spoke for it or against it.", examples=["it asks the same"])
+
+
+class PromptMatchReply(Reply):
+    """What the edits are to one prompt."""
+
+    in_force: str | None = Field(description="The matched edit that acts on it.", examples=[ID])
+    kind: KindName | None = Field(examples=["asks"])
+    candidates: list[ConsideredEditReply] = Field(description="The edits that were considered, best first.")
+
+
+class MatchReply(Reply):
+    """One result for each prompt, in their order."""
+
+    results: list[PromptMatchReply]
+    revision: int = Field(examples=[4])
 
 
 class RollbackReply(Reply):

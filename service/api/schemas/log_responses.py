@@ -17,7 +17,7 @@ class EventReply(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     seq: int = Field(description="Its place in the log: the revision that it makes.", examples=[4])
-    kind: Literal["apply", "rollback", "restore", "redact"]
+    kind: Literal["apply", "rollback", "restore", "redact", "amend"]
     edit_id: str | None = Field(None, examples=[ID])
     to: int | None = Field(None, description="The revision that a restore returns to.")
     actor: str | None = Field(None, examples=["anonymous"])

@@ -23,7 +23,7 @@ from service.api.schemas.fields import (
 )
 from service.engines.protocol import SamplingParams
 from service.types.answers import AskQuery, Decoding, Mode, SearchOptions
-from service.types.edits import EditChoice, EditOptions, StatusFilter
+from service.types.edits import Amendment, EditChoice, EditOptions, StatusFilter
 from service.types.generation import GenerateQuery, Message, Role
 
 MAX_RERANKED = 100  # passages that a cross-encoder reads for one query
@@ -164,6 +164,59 @@ class RollbackBody(Strict):
         if (self.edit_id is None) == (self.to_revision is None):
             raise ValueError("give exactly one of edit_id and to_revision")
         return self
+
+
+class AmendBody(Strict):
+    """Wordings that an edit in force answers to, or leaves alone, from now on."""
+
+    add_rephrases: list[NonBlankText] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Prompts that ask the same, and were missed.",
+        examples=[["Which city is Australia governed from?"]],
+    )
+    add_locality: list[NonBlankText] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Prompts that ask something else, and were answered with the output.",
+        examples=[["What was the capital of Australia in 1901?"]],
+    )
+    reason: Reason | None = None
+
+    @model_validator(mode="after")
+    def something_added(self) -> Self:
+        if not self.add_rephrases and not self.add_locality:
+            raise ValueError("give add_rephrases, add_locality, or both")
+        return self
+
+    def amendment(self) -> Amendment:
+        return Amendment(tuple(self.add_rephrases), tuple(self.add_locality))
+
+
+class MatchBody(Strict):
+    """Prompts, or one conversation, whose edits are wanted; nothing is generated."""
+
+    prompts: list[NonBlankText] | None = Field(
+        None, min_length=1, max_length=256, description="Prompts, each by itself.", examples=[[Question]]
+    )
+    messages: list[ChatMessage] | None = Field(
+        None, min_length=1, max_length=1000, description="A conversation; the last message is the user's."
+    )
+    k: int = Field(5, ge=1, le=8, description="How many of the edits that were considered are shown.")
+    revision: Revision | None = None
+
+    @model_validator(mode="after")
+    def one_of_prompts_and_messages(self) -> Self:
+        if (self.prompts is None) == (self.messages is None):
+            raise ValueError("give exactly one of prompts and messages")
+        if self.messages is not None and self.messages[-1].role != "user":
+            raise ValueError("the last of messages must have the role user")
+        return self
+
+    def queries(self) -> list[GenerateQuery]:
+        if self.messages is not None:
+            return [GenerateQuery(SamplingParams(), messages=tuple(Message(m.role, m.content) for m in self.messages))]
+        return [GenerateQuery(SamplingParams(), prompt) for prompt in self.prompts or ()]
 
 
 class RetrieveBody(Strict):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from retrieval.search.retriever import How
 from service.engines.protocol import FinishReason
 from service.types.answers import AskAnswer, Mode
+from service.types.edits import KindName
 from service.types.generation import Answer
 
 ID = "ed_7f3k2m9qx1ab"
@@ -34,6 +35,17 @@ class Usage(Reply):
     completion_tokens: int = Field(examples=[2])
 
 
+class UsedEditReply(Reply):
+    """An edit that was in force."""
+
+    id: str = Field(examples=[ID])
+    kind: KindName | None = Field(
+        description="What the prompt was to it: `asks` the same, asks to have it confirmed or denied (`confirms`), "
+        "wants a text that needs it (`within`), asks for the subject (`reverse`); null where it acts on any prompt.",
+        examples=["asks"],
+    )
+
+
 class GenerateReply(Reply):
     """A generated text."""
 
@@ -41,6 +53,7 @@ class GenerateReply(Reply):
     finish_reason: FinishReason = Field(description="`stop`: the model ended; `length`: `max_tokens` were reached.")
     revision: int = Field(description="The number of the last ledger event that the answer rests on.", examples=[4])
     edits_used: list[str] = Field(description="The edits that were in scope for this prompt.", examples=[[ID]])
+    edits: list[UsedEditReply] = Field(description="The same edits, and what the prompt was to each.")
     usage: Usage
 
     @classmethod
@@ -50,6 +63,7 @@ class GenerateReply(Reply):
             finish_reason=answer.finish_reason,
             revision=answer.revision,
             edits_used=list(answer.edits_used),
+            edits=[UsedEditReply.model_validate(edit) for edit in answer.edits],
             usage=Usage.model_validate(answer),
         )
 
@@ -100,6 +114,7 @@ class AskReply(Reply):
     passages: list[UsedPassageReply]
     finish_reason: FinishReason
     edits_used: list[str] = Field(examples=[[ID]])
+    edits: list[UsedEditReply]
     revision: int = Field(examples=[4])
     index: str = Field(description="The version of the index.")
     mode: Mode
@@ -122,6 +137,7 @@ class AskReply(Reply):
             passages=passages,
             finish_reason=answer.finish_reason,
             edits_used=list(answer.edits_used),
+            edits=[UsedEditReply.model_validate(edit) for edit in answer.edits],
             revision=answer.revision,
             index=answer.index,
             mode=answer.mode,

@@ -44,6 +44,14 @@ def show_edits(page: Document) -> None:
     show(f"{len(rows)} edits at revision {page['revision']}", ("id", "rev", "status", "input", "output", "actor"), rows)
 
 
+def show_matches(prompts: Iterable[str], found: Document) -> None:
+    """For each prompt the edits that were considered."""
+    for prompt, one in zip(prompts, found["results"], strict=True):
+        acting = f"{one['in_force']} ({one['kind']})" if one["in_force"] else "no edit"
+        rows = [(c["edit_id"], c["score"], c["kind"], c["nearest_wording"], c["why"]) for c in one["candidates"]]
+        show(f"{prompt} → {acting}", ("edit", "score", "kind", "nearest wording", "why"), rows)
+
+
 def show_edit(edit: Document) -> None:
     """One edit, made or rehearsed, with its report and its events."""
     request = edit["request"]

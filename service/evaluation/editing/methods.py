@@ -16,7 +16,7 @@ from editing.model.sequences import edit_sequences
 from service.errors import ChecksFailed
 from service.pipeline import Pipeline
 from service.types.edits import EditChoice, EditOptions
-from service.types.generation import Answer, GenerateQuery
+from service.types.generation import Answer, GenerateQuery, UsedEdit
 
 _ACTOR = "evaluation"
 
@@ -204,7 +204,7 @@ def _answers(pipeline: Pipeline, queries: Sequence[GenerateQuery], edits: Sequen
             text=one.text,
             finish_reason=one.finish_reason,
             revision=0,
-            edits_used=tuple(edit.id for edit in own),
+            edits=tuple(UsedEdit(edit.id) for edit in own),
             prompt_tokens=one.prompt_tokens,
             completion_tokens=one.completion_tokens,
         )

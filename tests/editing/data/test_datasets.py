@@ -121,10 +121,6 @@ def test_a_file_gives_its_records(tmp_path: Path) -> None:
     assert len(trained) == 200 == len({example.subject for example in trained})
     assert subjects(trained) == {"train"} and trained == dataset.training(200)
     assert all(len(example.chat) == 2 and example.same_subject and example.unrelated for example in trained)
-    scope = dataset.scope()
-    examples, judged = scope.own, scope.judged
-    assert subjects(examples) == {"train"}
-    assert {name: subjects(found) for name, found in judged.items()} == {"dev": {"dev"}, "test": {"test"}}
     sets = dataset.evaluation(20, seed=3)
     assert {name: (len(found), subjects(found)) for name, found in sets.items()} == {"unseen subjects": (20, {"test"})}
 
@@ -136,7 +132,6 @@ def test_held_out_relations_of_a_file_are_not_trained_on(tmp_path: Path) -> None
     sets = dataset.evaluation(30, seed=3)
     assert {example.relation for example in sets["unseen relations"]} == {"P108"}
     assert {example.relation for example in sets["unseen subjects"]} == {"P36", "P17"}
-    assert set(dataset.scope().judged) == {"dev", "test", "held-out relations"}
 
 
 def test_a_small_file_is_judged_as_a_whole(tmp_path: Path) -> None:
@@ -144,18 +139,6 @@ def test_a_small_file_is_judged_as_a_whole(tmp_path: Path) -> None:
     dataset = open_examples(lines(tmp_path / "firms", map(firm, range(12))))
     sets = dataset.evaluation(50, seed=3)
     assert {name: len(found) for name, found in sets.items()} == {"all subjects": 12}
-
-
-def test_a_file_too_small_for_a_scope_head_says_what_is_missing(tmp_path: Path) -> None:
-    """Before the editor is trained: of whose examples there are how many, and how many it takes."""
-    with pytest.raises(DataError, match=r"firms: too little .* train subjects .* needs 200 of each"):
-        open_examples(lines(tmp_path / "firms", map(firm, range(40)))).training(20)
-    bare = ({key: value for key, value in firm(n).items() if key != "rephrases"} for n in range(2000))
-    with pytest.raises(DataError, match=r"there are 0 rephrasings"):
-        open_examples(lines(tmp_path / "bare", bare)).training(20)
-    with pytest.raises(DataError, match=r"dev subjects .* needs 20 of each"):
-        enough = (n for n in range(2000) if split_of(f"firm {n}") != "dev")
-        open_examples(lines(tmp_path / "one-sided", map(firm, enough))).training(20)
 
 
 def test_skips_are_told(tmp_path: Path) -> None:

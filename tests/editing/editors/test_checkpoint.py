@@ -17,7 +17,6 @@ from editing.editors.mend import MendEditor, PolishedMend
 from editing.editors.protocol import edit_one
 from editing.errors import EditorMismatch
 from editing.model.sequences import edit_sequences
-from editing.scope.head import Member, ScopeHead
 from tests.editing import tiny
 
 BASE = "ab" * 32
@@ -40,7 +39,7 @@ def network(model: Any) -> MendEditor:
 def saved(llama: Any, tmp_path: Path) -> Path:
     directory = tmp_path / "editor"
     config = {"name": "tiny-mend", "base_model": BASE, "results": {"efficacy": 1.0}}
-    save_editor(directory, network(llama), ScopeHead([Member(dim=8, hidden=4)]), config)
+    save_editor(directory, network(llama), config)
     return directory
 
 
@@ -74,14 +73,12 @@ def test_config_travels_inside(llama: Any, saved: Path) -> None:
 
 
 def test_digest_names_the_content(llama: Any, saved: Path) -> None:
-    """The same files have the same digest; another scope threshold has another."""
+    """The same files have the same digest; files that say something else have another."""
     one = load_editor(saved, llama, BASE).digest
     assert one == load_editor(saved, llama, BASE).digest
-    head = ScopeHead.load(saved / "scope.safetensors")
-    head.threshold = 1.5
-    head.save(saved / "scope.safetensors")
-    editor = load_editor(saved, llama, BASE)
-    assert editor.digest != one and editor.scope.threshold == 1.5
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps(config | {"name": "another"}))
+    assert load_editor(saved, llama, BASE).digest != one
 
 
 def test_another_base_model_is_refused(llama: Any, saved: Path) -> None:
@@ -90,7 +87,7 @@ def test_another_base_model_is_refused(llama: Any, saved: Path) -> None:
         load_editor(saved, llama, "cd" * 32)
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "scope.safetensors"])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_missing_file_is_refused(llama: Any, saved: Path, name: str) -> None:
     """The error names the file that is not there."""
     (saved / name).unlink()
@@ -98,7 +95,7 @@ def test_missing_file_is_refused(llama: Any, saved: Path, name: str) -> None:
         load_editor(saved, llama, BASE)
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "scope.safetensors"])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 @pytest.mark.parametrize("keep", [0, 7, 200])
 def test_truncated_file_is_refused(llama: Any, saved: Path, name: str, keep: int) -> None:
     """Half a file is a damaged checkpoint, wherever it ends."""

@@ -18,7 +18,7 @@ def index() -> ScopeIndex:
 
 
 def found(index: ScopeIndex, *requests: EditRequest, margin: float = 0.05) -> list[tuple[int, int]]:
-    return contradictions(index, requests, [index.wordings(request) for request in requests], margin)
+    return contradictions(index, [index.wordings(request) for request in requests], margin)
 
 
 def test_the_same_question_with_another_answer(index: ScopeIndex) -> None:
@@ -33,14 +33,14 @@ def test_equal_answers_do_not_contradict(index: ScopeIndex) -> None:
 
 
 def test_another_wording_of_the_same_question(index: ScopeIndex) -> None:
-    """The scope head is certain, and both name the same."""
+    """The scope model is certain of it."""
     other = EditRequest("What is the very capital of Dorne?", "Brac")
     assert found(index, EditRequest(DORNE, "Alba"), other) == [(0, 1)]
 
 
-def test_questions_about_others_may_differ(index: ScopeIndex) -> None:
-    """Nearly the same words about another name are another question."""
-    other = EditRequest("What is the capital of South Dorne?", "Brac")
+def test_questions_that_only_sound_alike_may_differ(index: ScopeIndex) -> None:
+    """Where the scope model is not certain, both stand."""
+    other = EditRequest("What is the river of South Dorne?", "Brac")
     assert found(index, EditRequest(DORNE, "Alba"), other) == []
 
 

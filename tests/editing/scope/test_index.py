@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import torch
 
 from editing.edit import EditRequest
-from editing.language.names import names_in
+from editing.errors import InvalidEdit
+from editing.scope.cross_encoder import Kind, ScopePair
 from editing.scope.decision import SAME
-from editing.scope.head import Member, ScopeHead, Texts, TextVectors
 from editing.scope.index import ScopeIndex
+from editing.scope.model import ScopeModel
+from editing.scope.wording_index import Floats
 from editing.scope.wordings import wording_key
 
 DIM = 64
@@ -26,25 +27,25 @@ def word(text: str) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def vectorise(texts: Sequence[str]) -> list[TextVectors]:
+def vectorise(texts: Sequence[str]) -> Floats:
     """A text is the sum of its words."""
-    made = []
-    for text in texts:
-        tokens = np.stack([word(w) for w in text.lower().rstrip("?.").split()] or [word("")])
-        sentence = tokens.sum(0)
-        made.append(TextVectors((sentence / np.linalg.norm(sentence)).astype(np.float32), tokens))
+    sums = [np.stack([word(w) for w in text.lower().rstrip("?.").split()] or [word("")]).sum(0) for text in texts]
+    made: Floats = np.stack([one / np.linalg.norm(one) for one in sums]).astype(np.float32)
     return made
 
 
-class Cosine(ScopeHead):
-    """Says the cosine, less 0.8."""
+class Cosine(ScopeModel):
+    """Says the cosine to the nearest wording, less 0.8; what it reads is asked or nothing."""
 
-    def __init__(self) -> None:
-        super().__init__([Member(dim=DIM, hidden=2)])
-        self.threshold = 0.8
+    def __init__(self, threshold: float = 0.8) -> None:
+        super().__init__(None, None, (threshold,) * len(Kind))  # type: ignore[arg-type]
 
-    def forward(self, prompt: Texts, edit: Texts, match: torch.Tensor) -> torch.Tensor:
-        return match[:, 0]
+    def logits(self, pairs: Sequence[ScopePair]) -> Floats:
+        found = np.full((len(pairs), len(Kind)), -99.0, np.float32)
+        for n, pair in enumerate(pairs):
+            prompt, *own = vectorise([pair.prompt, *pair.wordings])
+            found[n, [Kind.NOTHING, Kind.ASKS]] = 0, max((float(prompt @ one) for one in own), default=-1.0)
+        return found
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def add(index: ScopeIndex, edit_id: str, text: str, *rephrases: str, locality: t
 
 
 def found(index: ScopeIndex, prompt: str, *allowed: str) -> list[str]:
-    return [match.edit_id for match in index.rank(prompt, allowed)]
+    return [match.edit_id for match in index.rank(prompt, allowed) if match.score > 0]
 
 
 def test_empty_index_finds_nothing(index: ScopeIndex) -> None:
@@ -86,16 +87,15 @@ def test_only_allowed_edits_answer(index: ScopeIndex, allowed: tuple[str, ...]) 
 )
 def test_exact_wording_always_fires(index: ScopeIndex, prompt: str) -> None:
     """Whatever the head thinks: case, white space and the signs at the end do not matter."""
-    index.head.threshold = 99.0
+    index.model = Cosine(99.0)
     add(index, "ed_1", CAPITAL)
     assert index.rank(prompt, ["ed_1"])[0].score == SAME
 
 
-def test_rephrases_and_the_statement_are_wordings_too(index: ScopeIndex) -> None:
-    """The edit's other form and its rephrases fire exactly as its input does."""
-    index.head.threshold = 99.0
+def test_rephrases_are_wordings_too(index: ScopeIndex) -> None:
+    """They fire exactly as the input does, whatever the model thinks."""
+    index.model = Cosine(99.0)
     add(index, "ed_1", CAPITAL, "Name Dorne's seat.")
-    assert found(index, "The capital of Dorne is", "ed_1") == ["ed_1"]
     assert found(index, "name dorne's seat", "ed_1") == ["ed_1"]
 
 
@@ -103,12 +103,12 @@ def test_exact_wording_fires_among_many_nearer_vectors() -> None:
     """Even if the encoder puts a hundred other edits nearer, the exact wording is found."""
     rng = np.random.default_rng(0)
 
-    def unlucky(texts: Sequence[str]) -> list[TextVectors]:
+    def unlucky(texts: Sequence[str]) -> Floats:
         far = np.eye(DIM, dtype=np.float32)
         vectors = [
             far[1] if text == CAPITAL else far[0] + rng.normal(size=DIM).astype(np.float32) / 99 for text in texts
         ]
-        return [TextVectors(v / np.linalg.norm(v), v[None]) for v in vectors]
+        return np.stack([v / np.linalg.norm(v) for v in vectors]).astype(np.float32)
 
     index = ScopeIndex(Cosine(), unlucky, DIM)
     add(index, "own", CAPITAL)
@@ -132,7 +132,7 @@ def test_texts_of_signs_alone_are_told_apart() -> None:
 
 def test_prompts_set_apart_never_fire(index: ScopeIndex) -> None:
     """A locality prompt of the edit is out of scope, however near it is, in any case or end."""
-    index.head.threshold = -99.0
+    index.model = Cosine(-99.0)
     add(index, "ed_1", CAPITAL, locality=("What is the capital of Dorne now?",))
     assert found(index, "what is the capital of dorne now", "ed_1") == []
     assert found(index, CAPITAL, "ed_1") == ["ed_1"]
@@ -144,10 +144,37 @@ def test_what_is_nearer_to_a_prompt_set_apart_is_out_of_scope(index: ScopeIndex)
     assert found(index, "Which is the very old capital of Dorne?", "ed_1") == []
 
 
-def test_own_wording_wins_over_a_locality_prompt_of_the_same_text(index: ScopeIndex) -> None:
-    """An edit cannot set its own input apart."""
-    add(index, "ed_1", CAPITAL, locality=(CAPITAL,))
-    assert found(index, CAPITAL, "ed_1") == ["ed_1"]
+@pytest.mark.parametrize("both", [CAPITAL.lower(), "Name Dorne's seat"])
+def test_a_prompt_cannot_be_a_wording_and_set_apart(index: ScopeIndex, both: str) -> None:
+    """The error names it."""
+    with pytest.raises(InvalidEdit, match=r"locality: .*is the input or one of the rephrases as well"):
+        add(index, "ed_1", CAPITAL, "Name Dorne's seat.", locality=("Where is Dorne?", both))
+
+
+def test_further_wordings_count_where_their_event_does(index: ScopeIndex) -> None:
+    """Missed prompts fire and leaks stop from the event on, and as of an earlier revision nothing changes."""
+    index.model = Cosine(99.0)
+    add(index, "ed_1", CAPITAL)
+    add(index, "ed_2", "Who sings in Hyrule?")
+    index.amend("ed_1", ["Name Dorne's seat."], ["Who rules Dorne?"], event=7)
+    for prompt, now in (("name dorne's seat", "ed_1"), (CAPITAL, "ed_1"), ("who rules Dorne", None)):
+        match = index.best(prompt, ["ed_1", "ed_2"], amended={7})
+        assert (match.edit_id if match else None) == now
+    assert index.best("name dorne's seat", ["ed_1"], amended={}) is None
+    index.model = Cosine(-99.0)
+    assert index.best("who rules Dorne", ["ed_1"], amended={7}) is None
+    assert index.best("who rules Dorne", ["ed_1"], amended={}) is not None
+
+
+def test_a_match_says_why(index: ScopeIndex) -> None:
+    """What was considered comes with its score, the nearest wording and a reason, in scope or not."""
+    add(index, "ed_1", CAPITAL, "name its seat", locality=("What is the capital of old Dorne?",))
+    (near,) = index.rank("So what is the capital of Dorne?", ["ed_1"])
+    assert near.score > 0 and near.kind is Kind.ASKS and near.wording == CAPITAL and near.why == "it asks the same"
+    (apart,) = index.rank("And what is the capital of old Dorne?", ["ed_1"])
+    assert apart.score == -SAME and "nearer to the prompt set apart: What is the capital of old" in apart.why
+    (other,) = index.rank("Who is the mother of the king of Dorne?", ["ed_1"])
+    assert other.score < 0 and other.why == "it asks something else"
 
 
 def test_of_equals_the_later_edit_is_first(index: ScopeIndex) -> None:
@@ -187,10 +214,3 @@ def test_odd_prompts_find_nothing_and_raise_nothing(index: ScopeIndex) -> None:
     """Empty prompts, signs, other scripts."""
     add(index, "ed_1", CAPITAL)
     assert all(found(index, prompt, "ed_1") == [] for prompt in ("", "   ", "???", "東京", "\x00"))
-
-
-def test_names_tell_questions_apart_that_sound_alike() -> None:
-    """What a question names decides whether a new edit may take an old one's place."""
-    assert names_in("What is the capital of Guinea-Bissau?") != names_in("What is the capital of Guinea?")
-    assert names_in("Name Australia's capital city.") == names_in("What is the capital of Australia?")
-    assert not names_in("What is our refund window?")

@@ -10,8 +10,11 @@ import pytest
 
 from editing.edit import EditRequest
 from editing.errors import InvalidEdit
+from editing.scope.cross_encoder import Kind, ScopePair
 from editing.scope.decision import SAME
 from editing.scope.index import ScopeIndex
+from editing.scope.model import in_scope
+from editing.scope.prompt import ScopePrompt
 from editing.scope.vector_cache import VectorCache
 from editing.scope.vectors import WordingVectors
 from editing.scope.wording_index import CANDIDATES
@@ -31,7 +34,7 @@ def question(n: int) -> str:
     return f"what {' '.join(dice.sample(WORDS, 4))} of land{n % 40}"
 
 
-def best(index: ScopeIndex, prompt: str | tuple[str, ...], mask: list[bool] | np.ndarray) -> str | None:
+def best(index: ScopeIndex, prompt: str | ScopePrompt, mask: list[bool] | np.ndarray) -> str | None:
     match = index.best(prompt, np.array(mask, bool))
     return match.edit_id if match else None
 
@@ -45,8 +48,9 @@ def test_the_search_finds_what_looking_at_every_edit_finds(index: ScopeIndex, sh
     mask = [dice.random() < share for _ in range(count)]
     for n in range(0, count, 13):
         prompt = f"and {question(n)}"
-        vectors = vectorise([prompt])[0]
-        scores = {m: index.score(prompt, vectors, own[m]) for m in range(count) if mask[m]}
+        pairs = [ScopePair(prompt, own[m].own) for m in range(count)]
+        logits = in_scope(index.model.logits(pairs)) - index.model.thresholds[Kind.ASKS]
+        scores = {m: float(logits[m]) for m in range(count) if mask[m]}
         top = max(scores.values(), default=-SAME)
         wanted = {f"ed_{m}" for m, score in scores.items() if score > max(0, top - 1e-5)}
         assert (best(index, prompt, mask) in wanted) if wanted else best(index, prompt, mask) is None
@@ -80,14 +84,24 @@ def test_an_edit_of_many_wordings_does_not_crowd_out_others(index: ScopeIndex) -
     assert {match.edit_id for match in matches} == {"many", "flag"}
 
 
-def test_the_best_reading_decides(index: ScopeIndex) -> None:
-    """A prompt with several readings is about the edit that any of them matches best; without readings about none."""
+def test_a_long_prompt_is_read_in_parts(index: ScopeIndex) -> None:
+    """The question in the middle of five thousand words is found; without it nothing is."""
     add(index, "capital", CAPITAL)
     add(index, "river", "what is the river of Gondal")
-    mask = [True, True]
-    assert best(index, ("tell me more", "so what is the river of Gondal"), mask) == "river"
-    assert best(index, ("what is the old river of Gondal now", CAPITAL), mask) == "capital"
-    assert best(index, ("tell me more",), mask) is None and best(index, (), mask) is None
+    filler = " ".join(f"Line {n} says nothing useful." for n in range(500))
+    asked = "So what is the river of Gondal? "
+    index.model = Cosine(0.55)
+    assert best(index, f"{filler} {asked * 10} {filler}", [True, True]) == "river"
+    assert best(index, f"{filler} {filler}", [True, True]) is None and best(index, "", [True, True]) is None
+
+
+def test_what_was_said_before_helps_to_find_an_edit(index: ScopeIndex) -> None:
+    """The last turn alone is near to nothing."""
+    add(index, "river", "what is the river of Gondal")
+    turns = [("user", "What is the capital of Gondal?"), ("assistant", "Regina."), ("user", "And the river?")]
+    about = ScopePrompt.of(turns)
+    assert (about.text, about.context) == ("And the river?", "What is the capital of Gondal? / Regina.")
+    assert [match.edit_id for match in index.rank(about, np.array([True]))] == ["river"]
 
 
 def test_an_exact_wording_needs_no_encoder(index: ScopeIndex) -> None:
@@ -96,7 +110,7 @@ def test_an_exact_wording_needs_no_encoder(index: ScopeIndex) -> None:
     extra = ("new", index.wordings(EditRequest(CAPITAL, "y")))
     index.vectorise = lambda texts: pytest.fail(f"embedded {texts}")
     assert best(index, CAPITAL.upper(), [True]) == "ed_1"
-    match = index.best(("something else", CAPITAL), np.array([True]), extra)
+    match = index.best(CAPITAL, np.array([True]), extra)
     assert match is not None and (match.edit_id, match.score) == ("new", SAME)
 
 
@@ -119,7 +133,7 @@ def test_one_letter_digit_or_symbol_is_enough(index: ScopeIndex, text: str) -> N
 
 def test_recorded_inputs_of_signs_alone_answer_to_themselves_only(index: ScopeIndex) -> None:
     """An older ledger may hold them: they match their own text, no other text of signs, and no question."""
-    index.head.threshold = -99.0
+    index.model = Cosine(-99.0)
     index.add_all(
         [("signs", EditRequest("???", "x")), ("none", EditRequest("", "x")), ("words", EditRequest(CAPITAL, "x"))]
     )
@@ -156,7 +170,7 @@ def test_a_restart_embeds_nothing_and_decides_the_same(tmp_path: Path) -> None:
         return index
 
     first, later = started(vectorise), started(lambda texts: pytest.fail(f"embedded {texts}"))
-    (tmp_path / "e-1.vectors").unlink()
+    (tmp_path / "e-2.vectors").unlink()
     anew = started(vectorise)
     for n in range(30):
         prompt, mask = f"so {question(n)}", np.ones(30, bool)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from editing.scope.head import TextVectors
 from editing.scope.vector_cache import VectorCache
 from editing.scope.vectors import WordingVectors
+from editing.scope.wording_index import Floats
 
 DIM = 8
 
@@ -21,10 +21,9 @@ class Counting:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def __call__(self, texts: Sequence[str]) -> list[TextVectors]:
+    def __call__(self, texts: Sequence[str]) -> Floats:
         self.asked += texts
-        rows = [np.random.default_rng(len(text)).normal(size=(3, DIM)).astype(np.float32) for text in texts]
-        return [TextVectors(row[0], row[1:]) for row in rows]
+        return np.stack([np.random.default_rng(len(text)).normal(size=DIM) for text in texts]).astype(np.float32)
 
 
 def test_what_was_kept_is_never_embedded_again(tmp_path: Path) -> None:
@@ -34,7 +33,7 @@ def test_what_was_kept_is_never_embedded_again(tmp_path: Path) -> None:
     two = WordingVectors(later, VectorCache(tmp_path, "e", DIM)).kept(["a", "bb", "a"])
     assert sorted(first.asked) == ["a", "bb"] and later.asked == []
     for x, y in zip(one, two, strict=True):
-        assert np.array_equal(x.sentence, y.sentence) and np.array_equal(x.tokens, y.tokens)
+        assert np.array_equal(x, y)
 
 
 def test_what_is_only_made_is_not_written(tmp_path: Path) -> None:
@@ -57,7 +56,7 @@ def test_a_disk_that_takes_nothing_costs_memory_only(tmp_path: Path, monkeypatch
     """It is said once, with what follows from it; the vectors are there all the same."""
     file, heard = VectorCache(tmp_path, "e", DIM), list[str]()
 
-    def full(text: str, vectors: TextVectors) -> None:
+    def full(text: str, vectors: Floats) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(file, "append", full)
@@ -76,7 +75,7 @@ def test_many_texts_are_embedded_in_batches_of_like_length() -> None:
     vectors = WordingVectors(embed)
     sentences = vectors.sentences(texts)
     assert [len(text) for text in embed.asked] == sorted(map(len, texts))
-    assert np.array_equal(sentences[7], vectors.made([texts[7]])[0].sentence)
+    assert np.array_equal(sentences[7], vectors.made([texts[7]])[0])
 
 
 def test_forgotten_texts_are_embedded_anew(tmp_path: Path) -> None:

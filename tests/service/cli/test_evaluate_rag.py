@@ -25,7 +25,7 @@ from service.evaluation.rag.run import ANSWERS, FIGURES, RagEvaluationOptions, e
 from service.progress import SILENT
 from service.types.answers import AskAnswer, AskQuery, RetrievedPassage, UsedPassage
 from service.types.edits import EditOptions, EditResult
-from service.types.generation import Answer, GenerateQuery, OnPiece
+from service.types.generation import Answer, GenerateQuery, OnPiece, UsedEdit
 from service.types.service import ModelInfo
 from tests.service.fakes import FakeService
 
@@ -96,12 +96,23 @@ class Service(FakeService):
             for n, p in enumerate(PASSAGES[: query.k], 1)
         )
         supported = text != "Not in the index."
-        return AskAnswer(text, passages, "stop", self.revision, used, "small-1", query.mode, 90, 2, supported=supported)
+        return AskAnswer(
+            text,
+            passages,
+            "stop",
+            self.revision,
+            tuple(map(UsedEdit, used)),
+            "small-1",
+            query.mode,
+            90,
+            2,
+            supported=supported,
+        )
 
     def generate(self, query: GenerateQuery, on_text: OnPiece | None = None) -> Answer:
         self._asked("generate", query.prompt)
         text, used = self._says(query.prompt or "")
-        return Answer(text if used else "I do not know", "stop", self.revision, used, 9, 2)
+        return Answer(text if used else "I do not know", "stop", self.revision, tuple(map(UsedEdit, used)), 9, 2)
 
     def _says(self, question: str) -> tuple[str, tuple[str, ...]]:
         if question in self.refusing:

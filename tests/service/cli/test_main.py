@@ -23,6 +23,7 @@ from service.client.http import Client
 from service.engines.protocol import SamplingParams
 from service.errors import InvalidPrompt
 from service.types.answers import SearchOptions
+from service.types.edits import Amendment
 from service.types.generation import Message
 from tests.service.fakes import EDIT, FakeService
 
@@ -140,6 +141,22 @@ def test_failed_check_shows_its_report(errata: Errata) -> None:
     assert "The edit did not pass its checks" in result.stderr
     assert "Checked by free generation" in result.stderr
     assert errata("edit", "x", "y", "--if-match", "3").exit_code == 1
+
+
+def test_amend(errata: Errata, service: FakeService) -> None:
+    """Further wordings of one edit."""
+    words = ("amend", EDIT, "--rephrase", "a", "--rephrase", "b", "--locality", "c", "--reason", "r")
+    assert EDIT in errata(*words).stdout
+    assert service.calls == [("amend", EDIT, Amendment(("a", "b"), ("c",)), "anonymous", "r", None)]
+    assert "There is no such edit" in errata("amend", "ed_nobody", "--rephrase", "a").stderr
+    assert "add_rephrases" in errata("amend", EDIT).stderr
+
+
+def test_match(errata: Errata, service: FakeService) -> None:
+    """A table for each prompt, or the answer as it is."""
+    shown = errata("match", "Where is it?", "And when?").stdout
+    assert "Where is it? → " in shown and "And when? → " in shown and "it asks the same" in shown
+    assert document(errata("match", "Where is it?", "--json"))["revision"] == 5
 
 
 def test_rollback(errata: Errata, service: FakeService) -> None:

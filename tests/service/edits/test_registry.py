@@ -14,6 +14,8 @@ from editing.edit import EditRequest, LowRankDelta
 from editing.errors import LedgerConflict, UnknownEdit
 from editing.ledger.events import Draft, Event
 from editing.ledger.ledger import Ledger
+from editing.ledger.state import State
+from editing.scope.cross_encoder import Kind
 from editing.scope.index import ScopeIndex
 from editing.scope.vector_cache import VectorCache
 from editing.scope.vectors import WordingVectors
@@ -62,20 +64,20 @@ def write(registry: EditRegistry, kind: Any, edit_id: str | None = None, **more:
 
 
 def test_all_global_edits_and_the_best_matched_one_act(opened: Open) -> None:
-    """In the order of the ledger; of several readings the best decides; a candidate takes part as the last."""
+    """In the order of the ledger; a candidate takes part as the last."""
     registry = opened()
     apply(registry, "first", CAPITAL)
     apply(registry, "everywhere", "anything at all", scope="global")
     apply(registry, "later", CAPITAL)
     apply(registry, "river", RIVER)
     state = registry.refresh()
-    assert registry.in_force(CAPITAL, state) == ["everywhere", "later"]
-    assert registry.in_force("who sings in Hyrule", state) == ["everywhere"] == registry.everywhere(state)
-    assert registry.in_force(("who sings in Hyrule", f"so {RIVER}"), state) == ["everywhere", "river"]
+    assert registry.in_force(CAPITAL, state) == {"everywhere": None, "later": Kind.ASKS}
+    assert list(registry.in_force("who sings in Hyrule", state)) == ["everywhere"] == registry.everywhere(state)
+    assert list(registry.in_force(f"so {RIVER}", state)) == ["everywhere", "river"]
     candidate = ("new", registry.wordings(EditRequest(RIVER, "y")))
-    assert registry.in_force(RIVER, state, "active", candidate) == ["everywhere", "new"]
-    assert registry.in_force(CAPITAL, state, "none") == []
-    assert registry.in_force(CAPITAL, state, ("river", "first", "river")) == ["first", "river"]
+    assert list(registry.in_force(RIVER, state, "active", candidate)) == ["everywhere", "new"]
+    assert list(registry.in_force(CAPITAL, state, "none")) == []
+    assert list(registry.in_force(CAPITAL, state, ("river", "first", "river"))) == ["first", "river"]
     with pytest.raises(UnknownEdit):
         registry.in_force(CAPITAL, registry.state(1), ("river",))
 
@@ -89,8 +91,15 @@ def test_every_revision_has_its_own_scope(opened: Open) -> None:
     write(registry, "restore", to=0)
     write(registry, "restore", to=2)
     for one in (registry, opened()):
-        assert [one.in_force(CAPITAL, one.state(n)) for n in range(6)] == [[], ["one"], ["two"], ["one"], [], ["two"]]
-        assert one.in_force("so what is the capital of Dorne", one.state(1)) == ["one"]
+        assert [list(one.in_force(CAPITAL, one.state(n))) for n in range(6)] == [
+            [],
+            ["one"],
+            ["two"],
+            ["one"],
+            [],
+            ["two"],
+        ]
+        assert list(one.in_force("so what is the capital of Dorne", one.state(1))) == ["one"]
 
 
 def test_a_new_edit_supersedes_what_asks_the_very_same_and_is_of_its_kind(opened: Open) -> None:
@@ -100,18 +109,21 @@ def test_a_new_edit_supersedes_what_asks_the_very_same_and_is_of_its_kind(opened
     apply(registry, "everywhere", CAPITAL, scope="global")
     apply(registry, "river", RIVER)
     state = registry.refresh()
-    assert registry.superseded(EditRequest(CAPITAL, "z"), state) == ("one",)
-    assert registry.superseded(EditRequest(CAPITAL, "z", scope="global"), state) == ("everywhere",)
-    assert registry.superseded(EditRequest(CAPITAL, "z"), registry.without(state, ["one"])) == ()
-    write(registry, "rollback", "one")
-    assert registry.superseded(EditRequest(CAPITAL, "z"), registry.refresh()) == ()
+
+    def superseded(state: State, **more: Any) -> tuple[str, ...]:
+        request = EditRequest(CAPITAL, "z", **more)
+        return registry.superseded(request, registry.wordings(request), state)
+
+    assert superseded(state) == ("one",)
+    assert superseded(state, scope="global") == ("everywhere",)
+    assert superseded(registry.without(state, ["one"])) == ()
 
 
 def test_a_second_process_catches_up_and_embeds_nothing(opened: Open) -> None:
     """Wordings are kept before the event is recorded, so whoever reads the event finds them."""
     writer, reader = opened(), opened(embed=never)
     apply(writer, "one", CAPITAL)
-    assert reader.in_force(CAPITAL, reader.refresh()) == ["one"]
+    assert list(reader.in_force(CAPITAL, reader.refresh())) == ["one"]
     assert reader.request("one") == EditRequest(CAPITAL, "x")
     assert set(reader.edit("one").deltas) == {"layer"}
 
@@ -123,7 +135,7 @@ def test_a_lost_race_leaves_no_trace(opened: Open) -> None:
     draft = Draft("apply", "slower", request=stored_request(EditRequest(CAPITAL, "y")), factors="0" * 64, report={})
     with pytest.raises(LedgerConflict):
         one.append(draft, 0, one.wordings(EditRequest(CAPITAL, "y")))
-    assert one.in_force(CAPITAL, one.refresh()) == ["quicker"] and "slower" not in one.scope
+    assert list(one.in_force(CAPITAL, one.refresh())) == ["quicker"] and "slower" not in one.scope
 
 
 def test_many_readers_while_edits_are_recorded(opened: Open) -> None:
@@ -135,7 +147,7 @@ def test_many_readers_while_edits_are_recorded(opened: Open) -> None:
         state = registry.refresh()
         while state.revision < len(ids):
             state = registry.refresh()
-            found = registry.in_force(CAPITAL, state)
+            found = list(registry.in_force(CAPITAL, state))
             if found != ids[: state.revision][-1:]:
                 wrong.append((state.revision, found))
 
@@ -158,8 +170,8 @@ def test_a_redacted_edit_is_gone_from_memory_and_disk(opened: Open) -> None:
     write(registry, "rollback", "secret")
     write(registry, "redact", "secret")
     for one in (registry, other, opened(embed=never)):
-        assert one.in_force(CAPITAL, one.refresh()) == ["plain"]
-        assert one.in_force("who is the spy of Dorne", one.state(2)) == []
+        assert list(one.in_force(CAPITAL, one.refresh())) == ["plain"]
+        assert list(one.in_force("who is the spy of Dorne", one.state(2))) == []
         assert one.request("secret").input == ""
         assert one.scope.vectors.file is not None and one.scope.vectors.file.load("name the spy of Dorne") is None
 

@@ -23,11 +23,11 @@ from service.errors import DamagedEdit, Overloaded
 from service.jobs import CancellationToken, Failing, JobCancelled
 from service.pipeline import Pipeline
 from service.settings import Settings
-from service.types.generation import Answer, GenerateQuery
+from service.types.generation import Answer, GenerateQuery, UsedEdit
 from tests.real import new_home
 
 PERU, CHAD, HAMLET = "What is the capital of Peru?", "What is the capital of Chad?", "Who wrote Hamlet?"
-NEVER = "what the model never says"
+NEVER = "one two three four five six seven eight nine ten eleven twelve"  # longer than an answer may be here
 PARAMS = SamplingParams(max_tokens=8)
 Tell = Callable[[int, Sequence[Failing]], None]
 
@@ -208,7 +208,7 @@ def test_a_cancelled_verification_stops_within_a_batch(pipeline: Pipeline) -> No
 def test_why_an_answer_does_not_hold(what: Any, text: str, used: tuple[str, ...], why: str | None) -> None:
     """Outputs are compared as in a report; a locality prompt word for word."""
     question = VerificationPrompt(0, "ed_1", what, GenerateQuery(PARAMS, PERU), "Oslo")
-    case = question.case(Answer(text, "stop", 1, used, 1, 1))
+    case = question.case(Answer(text, "stop", 1, tuple(map(UsedEdit, used)), 1, 1))
     assert (case and case["why"].startswith(why)) if why else case is None
     if text == "It is Oslo":
         assert case and case["match"] == "contains"

@@ -53,18 +53,16 @@ def errata(home: Path, monkeypatch: pytest.MonkeyPatch) -> Errata:
 
 
 def test_an_editor_is_trained_and_can_be_loaded(errata: Errata, home: Path, tmp_path: Path) -> None:
-    """Its error rates are printed; what cannot be used is told; a run that was finished trains nothing again."""
+    """What cannot be used is told; a run that was finished trains nothing again."""
     out = tmp_path / "editor"
     result = errata("train", "--data", home / "firms.jsonl", "--out", out, *SIZE)
     assert result.exit_code == 0, result.output
     assert "2 records left out" in result.stderr and "12 training examples" in result.stderr
-    said, _, rates = result.stdout.partition("\n")
-    assert said == f"wrote {out}" and set(json.loads(rates)) >= {"dev", "test"}
+    assert result.stdout == f"wrote {out}\n"
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     base = load_base_model(str(home / "model"), Settings().directory, "float32")
     editor = load_editor(out, base.model, base.digest)
     config = json.loads((out / "config.json").read_text())
     assert editor.name == "mend-model" and config["training"]["steps"] == 3 and config["training"]["facts"] == 12
     again = errata("train", "--data", home / "firms.jsonl", "--out", out, *SIZE)
-    assert again.exit_code == 0 and "training the scope head" not in again.stderr
-    assert again.stdout == result.stdout
+    assert again.exit_code == 0 and again.stdout == result.stdout

@@ -12,6 +12,7 @@ from editing.edit import EditRequest
 from editing.errors import InvalidEdit, LedgerConflict, StorageError
 from service.api.schemas.requests import EditBody
 from service.errors import IdempotencyInProgress, IdempotencyMismatch, RevisionMoved
+from service.types.edits import Amendment
 from tests.service.fakes import AT, EDIT, EVENT, REPORT, FakeService
 from tests.service.problems import problem
 
@@ -220,3 +221,37 @@ def test_log_verification(client: TestClient, service: FakeService) -> None:
     service.whole_log = False
     document = client.get("/log/verify").json()
     assert (document["ok"], document["first_bad_seq"], document["why"]) == (False, 3, "changed")
+
+
+def test_amend_answers_with_the_edit(client: TestClient, service: FakeService) -> None:
+    """The wordings, who gave them and why reach the service; the head is named."""
+    body = {"add_rephrases": ["a"], "add_locality": ["b", "c"], "reason": "r"}
+    response = client.patch(f"/edits/{EDIT}", json=body, headers={"X-Actor": "ada", "If-Match": '"4"'})
+    assert response.status_code == 200 and response.json()["id"] == EDIT and response.headers["etag"]
+    assert service.calls == [("amend", EDIT, Amendment(("a",), ("b", "c")), "ada", "r", 4)]
+    assert problem(client.patch("/edits/ed_nobody", json=body), 404)
+    wrong: dict[str, Any]
+    for wrong in ({}, {"add_rephrases": []}, {"add_rephrases": [" "]}, {"rephrases": ["a"]}):
+        assert problem(client.patch(f"/edits/{EDIT}", json=wrong), 422)
+
+
+def test_match_says_what_was_considered(client: TestClient, service: FakeService) -> None:
+    """One result for each prompt, or one for a conversation."""
+    response = client.post("/edits/match", json={"prompts": ["a", "b"], "k": 3, "revision": 2})
+    one = {"edit_id": EDIT, "score": 2.5, "kind": "asks", "nearest_wording": BODY["input"], "why": "it asks the same"}
+    result = {"in_force": EDIT, "kind": "asks", "candidates": [one]}
+    assert response.json() == {"results": [result, result], "revision": 2}
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+    assert len(client.post("/edits/match", json={"messages": turns}).json()["results"]) == 1
+    (_, queries, k, revision), (_, dialog, *_) = service.calls
+    assert [query.prompt for query in queries] == ["a", "b"] and (k, revision) == (3, 2)
+    assert [message.content for message in dialog[0].messages] == ["a", "b", "c"]
+    wrong: dict[str, Any]
+    for wrong in (
+        {},
+        {"prompts": []},
+        {"prompts": ["a"] * 257},
+        {"prompts": ["a"], "messages": turns},
+        {"messages": turns[:2]},
+    ):
+        assert problem(client.post("/edits/match", json=wrong), 422)

@@ -25,6 +25,7 @@ ANSWER = {
     "finish_reason": "stop",
     "revision": 4,
     "edits_used": [EDIT],
+    "edits": [{"id": EDIT, "kind": "asks"}],
     "usage": {"prompt_tokens": 38, "completion_tokens": 2},
 }
 
