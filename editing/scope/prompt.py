@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Self
 
@@ -36,7 +37,7 @@ class ScopePrompt:
         texts = [f"{self.context} {self.text}"] if self.context else []
         return tuple(dict.fromkeys([self.text, *texts, *(part.text for part in self.windows)]))
 
-    @property
+    @cached_property
     def windows(self) -> tuple[ScopePrompt, ...]:
         """The parts of a long prompt, a few sentences each, every sentence in two of them; a short prompt is one."""
         if len(self.text) <= SHORT:

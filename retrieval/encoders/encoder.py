@@ -179,20 +179,6 @@ class Encoder:
         """A copy of the model of one side, for training."""
         return TrainableEncoder(self._query_model if side == "questions" else self._model, device)
 
-    def encode_tokens(self, texts: Sequence[str]) -> list[tuple[Vectors, Vectors]]:
-        """For each text its vector (d,) and those of its tokens (n, d), all of length 1, without special tokens."""
-        import torch
-        from torch.nn.functional import normalize
-
-        with self._tokenizing:
-            features = self._model.preprocess([readable(text) for text in texts])
-        with torch.inference_mode():
-            out = self._model(features)
-            sentences = normalize(out["sentence_embedding"].float(), dim=1).numpy()
-            tokens = normalize(out["token_embeddings"].float(), dim=2).numpy()
-        lengths = features["attention_mask"].sum(1).tolist()
-        return [(sentences[row], tokens[row, 1 : n - 1]) for row, n in enumerate(lengths)]
-
     def _encode_one(self, query: str) -> Vectors:
         vector: Vectors = self._forward([query], self._query_model)[0]
         vector.flags.writeable = False

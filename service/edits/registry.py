@@ -110,12 +110,17 @@ class EditRegistry:
         return replace(request, rephrases=rephrases, locality=wordings.apart)
 
     def check_amendment(self, edit_id: str, added: Amendment, state: State) -> None:
-        """Raises EditRedacted, InvalidEdit: the edit cannot be given these wordings."""
+        """Whether an edit can be given these wordings; their vectors are kept, so that no reader has to embed them.
+
+        Raises:
+            EditRedacted, InvalidEdit
+        """
         if edit_id in self._redacted:
             raise EditRedacted(f"{edit_id} was redacted; it answers to nothing any more")
         known = self.request(edit_id, state)
         own, apart = (*known.rephrases, *added.rephrases), (*known.locality, *added.locality)
         self.scope.check(replace(known, rephrases=own, locality=apart))
+        self.compute.run(self.scope.vectors.kept, [*added.rephrases, *added.locality])
 
     def edit(self, edit_id: str) -> Edit:
         """An edit with its factors, from memory or from disk.
