@@ -26,7 +26,7 @@ from editing.scope.wording_index import CANDIDATES, Floats, Mask, WordingIndex
 from editing.scope.wordings import Wordings, says_something, wording_key
 
 READ = 8  # edits that are read with a prompt, at most
-FAR = 0.25  # cosine below which a wording is not read with a prompt: the model finds none there
+FAR = 0.1  # cosine below which a wording is not read with a prompt; hardly a rephrasing that people write lies there
 ROUNDS = 3  # of looking for further edits where many wordings belong to few
 ALIKE = 8  # latest edits of one wording that are looked at
 Amended = Collection[int] | None
